@@ -11,3 +11,8 @@ require (
 	golang.org/x/sys v0.47.0
 	pgregory.net/rapid v1.3.0
 )
+
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)

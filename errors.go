@@ -1,0 +1,265 @@
+package holdfast
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+var (
+	// ErrClosed is what calls return after a local Close; errors.Is matches
+	// net.ErrClosed too.
+	ErrClosed error = closedError{}
+	// ErrRetriesExhausted is wrapped by the error that ends a Conn when
+	// Retry.MaxRetries is used up, together with the last failure.
+	ErrRetriesExhausted = errors.New("retries exhausted")
+	// ErrBufferFull is wrapped by Send's error when the send buffer is full
+	// and SendBuffer.WhenFull is WhenFullFail.
+	ErrBufferFull = errors.New("send buffer full")
+	// ErrMessageTooBig is wrapped by Send's error for a message over
+	// Options.MaxMessageSize, and by the error that ends a Conn whose server
+	// sent one.
+	ErrMessageTooBig = transport.ErrMessageTooBig
+	// ErrNoPong says that the peer did not answer a ping in time.
+	ErrNoPong = errors.New("no pong from the peer")
+	// ErrReceiveBufferFull is wrapped by the error of Flush and SendSync while
+	// the receive buffer is full: the link is not being read, so the proof
+	// that they wait for cannot arrive. Receive, then try again.
+	ErrReceiveBufferFull = errors.New("receive buffer full, so no proof of receipt can be read")
+	// ErrInsecureCredentials says that credentials would have travelled over
+	// ws:// or http:// to another host. Use wss://, or set
+	// Options.AllowInsecureCredentials.
+	ErrInsecureCredentials = transport.ErrInsecureCredentials
+
+	errReconnect     = errors.New("Reconnect was called")
+	errNetworkChange = errors.New("the network changed and the link's local address is gone")
+	errInOnConnect   = errors.New("Flush and SendSync cannot be used inside OnConnect: queued messages flow after it returns")
+)
+
+type closedError struct{}
+
+func (closedError) Error() string        { return "holdfast: connection closed" }
+func (closedError) Is(target error) bool { return target == net.ErrClosed }
+
+// Phase is how far an attempt to connect came.
+type Phase = transport.Phase
+
+// The phases, in order.
+const (
+	PhaseResolve   = transport.PhaseResolve
+	PhaseConnect   = transport.PhaseConnect
+	PhaseProxy     = transport.PhaseProxy
+	PhaseTLS       = transport.PhaseTLS
+	PhaseHandshake = transport.PhaseHandshake
+	PhaseAuthorize = transport.PhaseAuthorize
+	PhaseOnConnect = transport.PhaseOnConnect
+)
+
+// Class is the kind of cause behind a failed attempt.
+type Class = transport.Class
+
+// The classes. DialError.Hint says what to do about each.
+const (
+	ClassUnknown      = transport.ClassUnknown
+	ClassOffline      = transport.ClassOffline
+	ClassLocalPolicy  = transport.ClassLocalPolicy
+	ClassUnreachable  = transport.ClassUnreachable
+	ClassServerDown   = transport.ClassServerDown
+	ClassTimeout      = transport.ClassTimeout
+	ClassName         = transport.ClassName
+	ClassDNS          = transport.ClassDNS
+	ClassTLS          = transport.ClassTLS
+	ClassTLSTrust     = transport.ClassTLSTrust
+	ClassWrongScheme  = transport.ClassWrongScheme
+	ClassTransient    = transport.ClassTransient
+	ClassBlocked      = transport.ClassBlocked
+	ClassIntercepted  = transport.ClassIntercepted
+	ClassProxyAuth    = transport.ClassProxyAuth
+	ClassProxyRefused = transport.ClassProxyRefused
+	ClassProxyDown    = transport.ClassProxyDown
+	ClassNotFound     = transport.ClassNotFound
+	ClassUnauthorized = transport.ClassUnauthorized
+	ClassRejected     = transport.ClassRejected
+	ClassOverloaded   = transport.ClassOverloaded
+	ClassCallback     = transport.ClassCallback
+)
+
+// DialError is a failed attempt to connect, explained.
+type DialError struct {
+	// Phase is how far the attempt came, Class the kind of cause.
+	Phase Phase
+	Class Class
+	// StatusCode is the HTTP status of the answer (the proxy's in
+	// PhaseProxy); 0 if there was none.
+	StatusCode int
+	// RetryAfter is what the server asked for, at most 5 minutes; 0 if nothing.
+	RetryAfter time.Duration
+	// Decision is what the tables make of it, before RetryPolicy.Decide.
+	Decision Decision
+	// Hint tells a person what to look at.
+	Hint string
+	// URL is the endpoint without user-info and query values; Transport is
+	// the transport that tried.
+	URL, Transport string
+	// Attempt counts the attempts since the last connection, from 1.
+	Attempt int
+	// Err is the cause.
+	Err error
+
+	onChange bool // a change of the network is reason to try at once
+}
+
+// Error names endpoint, phase, class, cause and hint.
+func (e *DialError) Error() string {
+	s := "holdfast: dial " + e.URL + ": " + e.Class.String()
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// CloseError is the end of an established link: by a close frame, by a
+// protocol error, or without a word (code 1006, the cause in Err).
+type CloseError struct {
+	// Code is the close code (RFC 6455, section 7.4), Reason its text.
+	Code   StatusCode
+	Reason string
+	// Remote says that the peer closed; otherwise this side did, or the
+	// network.
+	Remote bool
+	// Err is the cause where there is one beyond the code.
+	Err error
+}
+
+// Error names who closed, the code, the reason and the cause.
+func (e *CloseError) Error() string {
+	s := "holdfast: link lost: "
+	if e.Remote {
+		s = "holdfast: closed by the server: "
+	}
+	s += e.Code.String()
+	if e.Reason != "" {
+		s += fmt.Sprintf(" %q", e.Reason)
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause, nil if the code says it all.
+func (e *CloseError) Unwrap() error { return e.Err }
+
+// Outcome says what became of a message that was not confirmed.
+type Outcome int
+
+const (
+	// MaybeSent: the message may have reached the peer. Sending it again may
+	// make it arrive twice.
+	MaybeSent Outcome = iota
+	// NotSent: the message has not left and will not. Sending it again is safe.
+	NotSent
+)
+
+// String returns "maybe sent" or "not sent".
+func (o Outcome) String() string {
+	if o == NotSent {
+		return "not sent"
+	}
+	return "maybe sent"
+}
+
+// SendError is the error of Send, SendSync and Flush. It unwraps to the
+// cause: the context's error, ErrBufferFull, ErrMessageTooBig, ErrClosed, the
+// error that ended the Conn, and so on.
+type SendError struct {
+	// Outcome says whether sending again is safe.
+	Outcome Outcome
+	// Count is how many messages it speaks of.
+	Count int
+	// Err is the cause.
+	Err error
+}
+
+// Error names outcome, count and cause.
+func (e *SendError) Error() string {
+	if e.Count == 1 {
+		return fmt.Sprintf("holdfast: message %v: %v", e.Outcome, e.Err)
+	}
+	return fmt.Sprintf("holdfast: %d messages %v: %v", e.Count, e.Outcome, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *SendError) Unwrap() error { return e.Err }
+
+// UnsentError is what Close returns when accepted messages were left.
+type UnsentError struct {
+	// Messages and Bytes were accepted and never handed over.
+	Messages int
+	Bytes    int64
+	// MaybeSent messages were handed to the last link without proof of receipt.
+	MaybeSent int
+	// Err is why they were left.
+	Err error
+}
+
+// Error names the counts and the cause.
+func (e *UnsentError) Error() string {
+	return fmt.Sprintf("holdfast: closed with %d messages (%d bytes) not sent and %d maybe sent: %v", e.Messages, e.Bytes, e.MaybeSent, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UnsentError) Unwrap() error { return e.Err }
+
+// OptionError is an argument, an option or a URL that cannot be right. It is
+// returned at once, before any dial.
+type OptionError struct {
+	// Field names it: "url", "Retry.MaxRetries", "Header", …
+	Field string
+	// Err says what is wrong.
+	Err error
+}
+
+// Error names the field and what is wrong with it.
+func (e *OptionError) Error() string { return "holdfast: " + e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// exhaustedError ends a Conn at the cap.
+type exhaustedError struct {
+	failures int
+	last     error
+}
+
+func (e *exhaustedError) Error() string {
+	return fmt.Sprintf("holdfast: %v after %d failures in a row, the last: %v", ErrRetriesExhausted, e.failures, e.last)
+}
+
+func (e *exhaustedError) Unwrap() []error { return []error{ErrRetriesExhausted, e.last} }
+
+// waitError is a context that ended while waiting for a connection.
+type waitError struct{ ctxErr, last error }
+
+func (e *waitError) Error() string {
+	if e.last == nil {
+		return "holdfast: not connected yet: " + e.ctxErr.Error()
+	}
+	return fmt.Sprintf("holdfast: not connected yet: %v, the last failure: %v", e.ctxErr, e.last)
+}
+
+func (e *waitError) Unwrap() []error {
+	if e.last == nil {
+		return []error{e.ctxErr}
+	}
+	return []error{e.ctxErr, e.last}
+}
