@@ -1,6 +1,8 @@
 package holdfast
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/holdfast-ws/holdfast/transport"
@@ -115,4 +117,34 @@ func (c StatusCode) sendable() bool {
 		return false
 	}
 	return 1000 <= c && c <= 1014 || 3000 <= c && c <= 4999
+}
+
+// closeError makes a CloseError of what a link's Read or Write said.
+func closeError(err error) *CloseError {
+	var remote *transport.CloseError
+	var protocol *transport.ProtocolError
+	var already *CloseError
+	switch {
+	case errors.As(err, &already):
+		return already
+	case errors.As(err, &remote):
+		return &CloseError{Code: StatusCode(remote.Code), Reason: remote.Reason, Remote: true}
+	case errors.As(err, &protocol):
+		return &CloseError{Code: StatusCode(protocol.Code), Err: protocol}
+	case errors.Is(err, ErrMessageTooBig):
+		return &CloseError{Code: StatusMessageTooBig, Err: fmt.Errorf("%w: the server sent one over MaxMessageSize; raise the limit if it may", err)}
+	}
+	return &CloseError{Code: StatusAbnormalClosure, Err: err}
+}
+
+// decision says what follows from the end of a link. stable: the endpoint has
+// held a stable link.
+func (e *CloseError) decision(stable bool) Decision {
+	switch {
+	case !e.Remote && e.Code != StatusMessageTooBig:
+		return DecisionRetry // what this side found wrong with one link
+	case e.Code == StatusPolicyViolation && stable:
+		return DecisionRetrySlowly
+	}
+	return e.Code.Decision()
 }

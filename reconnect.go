@@ -88,7 +88,7 @@ func (r *retry) reset() {
 // means that there is none.
 func (r *retry) next(d Decision, floor time.Duration) (time.Duration, bool) {
 	r.failures++
-	if r.policy.MaxRetries >= 0 && r.failures > r.policy.MaxRetries {
+	if r.policy.MaxRetries != Unlimited && r.failures > max(r.policy.MaxRetries, 0) { // NoRetry is negative
 		return 0, false
 	}
 	delay := r.delays.NextBackOff()

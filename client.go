@@ -1,0 +1,385 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/inbox"
+	"github.com/holdfast-ws/holdfast/internal/netwatch"
+	"github.com/holdfast-ws/holdfast/internal/outbox"
+	"github.com/holdfast-ws/holdfast/internal/wslink"
+)
+
+// Conn is a connection that is kept up. All methods are safe for concurrent use.
+// Close it when done.
+type Conn struct {
+	opts *Options
+	jar  http.CookieJar
+	out  *outbox.Queue
+	in   *inbox.Queue
+	obs  *observer
+
+	reconnect chan struct{}      // capacity 1
+	closing   chan *closeRequest // capacity 1
+	closeNow  context.CancelFunc // hurries the close that is under way
+	ended     chan struct{}      // the supervisor has ended
+
+	mu        sync.Mutex
+	requested bool          // a close was asked for
+	changed   chan struct{} // closed and replaced at each change of state
+	state     State
+	link      *live // while connected
+	epoch     uint64
+	rtt       time.Duration
+	connects  uint64
+	attempts  uint64
+	failures  int
+	lastErr   error
+	err       error       // what ended it
+	left      outbox.Left // then
+}
+
+// closeRequest asks the supervisor for a graceful close within ctx.
+type closeRequest struct {
+	ctx    context.Context
+	code   StatusCode
+	reason string
+}
+
+// Dial connects to url and keeps the connection up until Close. It blocks
+// through retries, and while offline, until the first connection is up. ctx
+// bounds that wait alone: when it ends first, its error is returned, wrapping
+// the last failure. Other errors are an *OptionError for arguments that cannot
+// be right, a *DialError or *CloseError that no retry can cure, and
+// ErrRetriesExhausted around the last failure. nil opts are the defaults. With
+// Options.Background it returns after validation.
+//
+// url is ws:// or wss://, or http:// or https:// with a Fallback. User-info in
+// it is sent as basic authentication.
+func Dial(ctx context.Context, url string, opts *Options) (*Conn, error) {
+	if ctx == nil {
+		return nil, optionError("ctx", "is nil")
+	}
+	c, err := newConn(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if c.opts.Background {
+		return c, nil
+	}
+	if err := c.WaitConnected(ctx); err != nil {
+		_ = c.CloseNow()
+		return nil, err
+	}
+	return c, nil
+}
+
+func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
+	o := opts.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	c := &Conn{opts: o, jar: o.Jar, obs: newObserver(o), reconnect: make(chan struct{}, 1), closing: make(chan *closeRequest, 1),
+		ended: make(chan struct{}), changed: make(chan struct{})}
+	switch c.jar {
+	case nil:
+		c.jar = newHostOnlyJar()
+	case NoCookies:
+		c.jar = nil
+	}
+	endpoints, err := o.endpoints(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	c.out = outbox.New(outbox.Limits{
+		MaxBytes: o.SendBuffer.MaxBytes, MaxMessages: o.SendBuffer.MaxMessages, MaxAge: o.SendBuffer.MaxAge,
+		WhenFull: outbox.WhenFull(o.SendBuffer.WhenFull), Keep: o.Delivery == AtLeastOnce,
+	}, func(n int, err error) {
+		c.obs.emit(Event{Time: time.Now(), Kind: EventDropped, State: c.State(), Count: n, Err: err})
+	})
+	c.in = inbox.New(o.ReceiveBuffer, func() { c.out.FailWaiters(ErrReceiveBufferFull) })
+	network := o.Network
+	if network == nil {
+		network = systemNetwork{netwatch.System(), o.DialContext != nil}
+	}
+	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c.closeNow = cancel
+	s := &supervisor{c: c, ctx: runCtx, opts: o, network: network, changes: network.Changes(runCtx),
+		retry: newRetry(o.Retry, nil), endpoints: endpoints}
+	go s.run(cancel)
+	return c, nil
+}
+
+func (o *Options) endpoints(rawURL string) ([]*endpoint, error) {
+	var all []*endpoint
+	for i, raw := range append([]string{rawURL}, o.Endpoints...) {
+		field := "url"
+		if i > 0 {
+			field = "Endpoints"
+		}
+		ep, err := o.parseEndpoint(field, raw)
+		if err != nil {
+			return nil, err
+		}
+		ep.transport = wslink.New()
+		if ep.url.Scheme == "http" || ep.url.Scheme == "https" {
+			ep.transport = o.Fallback[0]
+		}
+		all = append(all, ep)
+	}
+	return all, nil
+}
+
+// Send accepts a message for delivery, connected or not; data is copied. nil
+// means that it has its place in the send buffer. When the buffer is full,
+// SendBuffer.WhenFull decides: by default Send waits until ctx ends. The error is
+// a *SendError with Outcome NotSent around ctx's error, ErrBufferFull,
+// ErrMessageTooBig, an *OptionError, or what ended the Conn.
+func (c *Conn) Send(ctx context.Context, typ MessageType, data []byte) error {
+	return c.push(ctx, typ, data, nil)
+}
+
+func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox.Waiter) error {
+	err := c.opts.validateMessage(typ, data)
+	if err == nil {
+		err = c.out.Push(ctx, Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...)}, w)
+	}
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, outbox.ErrFull) {
+		err = ErrBufferFull
+	}
+	return &SendError{Outcome: NotSent, Count: 1, Err: err}
+}
+
+// SendSync sends a message and waits until its receipt is proven: the next
+// WebSocket endpoint, which may be a gateway, has read it. It never means that
+// the application has processed it. The proof is a pong that answers a ping sent
+// after the message. The error is a *SendError. When ctx ends, or no proof can
+// be had, a message that is still queued is withdrawn (NotSent); otherwise the
+// Outcome is MaybeSent. No pong within Keepalive.Timeout is ErrNoPong, a full
+// receive buffer ErrReceiveBufferFull.
+func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error {
+	if ctx.Value(insideOnConnect{}) == c {
+		return &SendError{Outcome: NotSent, Count: 1, Err: errInOnConnect}
+	}
+	w := outbox.NewWaiter()
+	if err := c.push(ctx, typ, data, w); err != nil {
+		return err
+	}
+	return c.await(ctx, w)
+}
+
+// Flush waits until the receipt of every message accepted so far is proven, as
+// SendSync does for one; while not connected it waits for the connection.
+// The error is a *SendError with the number of messages: also of those accepted
+// earlier that were dropped or lost since the last Flush, which are reported
+// once. Messages that are still queued when it returns remain so.
+func (c *Conn) Flush(ctx context.Context) error {
+	if ctx.Value(insideOnConnect{}) == c {
+		return &SendError{Count: c.out.Stats().Queued, Err: errInOnConnect}
+	}
+	if err := ctx.Err(); err != nil {
+		s := c.out.Stats()
+		return &SendError{Count: s.Queued + s.Unacknowledged, Err: err}
+	}
+	return c.await(ctx, c.out.Flush())
+}
+
+func (c *Conn) await(ctx context.Context, w *outbox.Waiter) error {
+	if paused, _ := c.in.Paused(); paused {
+		c.out.FailWaiters(ErrReceiveBufferFull)
+	}
+	err := c.out.Wait(ctx, w, c.opts.Keepalive.Timeout, ErrNoPong)
+	var loss *outbox.Loss
+	if !errors.As(err, &loss) {
+		return err
+	}
+	e := &SendError{Outcome: NotSent, Count: loss.Count, Err: loss.Err}
+	if loss.Maybe {
+		e.Outcome = MaybeSent
+	}
+	return e
+}
+
+// Receive returns the next message; its data is the caller's. Each message goes
+// to one receiver. When ctx ends, its error is returned and nothing is lost. Once
+// the Conn has ended and all that was received before has been delivered,
+// every call returns what Err does.
+func (c *Conn) Receive(ctx context.Context) (Message, error) {
+	return c.in.Receive(ctx)
+}
+
+// ReceiveAppend is Receive with the payload appended to dst: the Data returned
+// is the extended slice, which saves an allocation where dst has room.
+func (c *Conn) ReceiveAppend(ctx context.Context, dst []byte) (Message, error) {
+	m, err := c.in.Receive(ctx)
+	m.Data = append(dst, m.Data...)
+	return m, err
+}
+
+// Messages yields what Receive returns. It ends with the first error, which it
+// yields, but ends silently after a local Close. Leaving the loop loses nothing.
+func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			m, err := c.Receive(ctx)
+			if errors.Is(err, ErrClosed) || !yield(m, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Close sends what was accepted, then closes with 1000 and waits for the peer,
+// all within CloseTimeout. It does not reconnect for that: when not
+// connected, or when the link dies meanwhile, it returns *UnsentError with what was
+// left, nil if nothing was. It joins every goroutine but code of the user that
+// is running; Done tells when the last OnEvent has returned. Further calls wait
+// for the first and return the same.
+func (c *Conn) Close() error {
+	return c.CloseWith(context.Background(), StatusNormalClosure, "")
+}
+
+// CloseWith is Close with another code and reason, bounded by ctx too. The error
+// is an *OptionError for a code or reason that cannot be sent (RFC 6455, section
+// 7.4; 123 bytes), and then nothing was closed.
+func (c *Conn) CloseWith(ctx context.Context, code StatusCode, reason string) error {
+	if err := validateClose(code, reason); err != nil {
+		return err
+	}
+	c.requestClose(ctx, code, reason)
+	<-c.ended
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == (outbox.Left{}) {
+		return nil
+	}
+	return &UnsentError{Messages: c.left.Messages, Bytes: c.left.Bytes, MaybeSent: c.left.MaybeSent, Err: c.err}
+}
+
+// CloseNow ends the Conn at once, without a word to the peer, and returns as
+// Close does.
+func (c *Conn) CloseNow() error {
+	c.requestClose(context.Background(), StatusNormalClosure, "")
+	c.closeNow()
+	return c.Close()
+}
+
+func (c *Conn) requestClose(ctx context.Context, code StatusCode, reason string) {
+	c.out.BeginClose(ErrClosed) // Send fails from here on
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.requested {
+		c.requested = true
+		c.closing <- &closeRequest{ctx, code, reason}
+	}
+}
+
+// Reconnect drops the link, if there is one, without a word to the peer, and
+// dials afresh now; it costs no retry. Flush first if messages may be on their
+// way.
+func (c *Conn) Reconnect() {
+	select {
+	case c.reconnect <- struct{}{}:
+	default:
+	}
+}
+
+// WaitConnected waits until a link is up. The error is what ended the Conn,
+// ErrClosed once it closes, or ctx's error wrapping the last failure.
+func (c *Conn) WaitConnected(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		state, changed, last, err := c.state, c.changed, c.lastErr, c.err
+		c.mu.Unlock()
+		switch state {
+		case StateConnected:
+			return nil
+		case StateClosing:
+			return ErrClosed
+		case StateClosed:
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return &waitError{ctx.Err(), last}
+		}
+	}
+}
+
+// State returns what the Conn is doing.
+func (c *Conn) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// Stats returns a snapshot.
+func (c *Conn) Stats() Stats {
+	out, in := c.out.Stats(), c.in.Stats()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{
+		State: c.state, Epoch: c.epoch, RTT: c.rtt, Connects: c.connects, Attempts: c.attempts,
+		ConsecutiveFailures: uint64(c.failures), LastError: c.lastErr,
+		MessagesSent: out.Sent, BytesSent: out.SentBytes, Dropped: out.Dropped, Unknown: out.Unknown,
+		Queued: out.Queued, QueuedBytes: out.QueuedBytes, Unacknowledged: out.Unacknowledged,
+		MessagesReceived: in.Received, BytesReceived: in.ReceivedBytes,
+		ReceiveQueued: in.Queued, ReceiveQueuedBytes: in.QueuedBytes,
+	}
+	if c.link != nil {
+		s.Transport, s.ConnectedSince = c.link.transport, c.link.since
+	}
+	return s
+}
+
+// Done is closed when the Conn has ended and the last OnEvent has returned.
+func (c *Conn) Done() <-chan struct{} { return c.obs.done }
+
+// Err is nil while the Conn lives, ErrClosed after a local close, and else the
+// error that ended it.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Subprotocol is the one that the server chose on the present link; "" for none
+// and between links.
+func (c *Conn) Subprotocol() string {
+	if l := c.current(); l != nil {
+		return l.Info().Subprotocol
+	}
+	return ""
+}
+
+// Response is the server's answer to the handshake of the present link, its Body
+// empty; nil between links and where the transport shows none.
+func (c *Conn) Response() *http.Response {
+	if l := c.current(); l != nil {
+		return l.Info().Response
+	}
+	return nil
+}
+
+func (c *Conn) current() *live {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link
+}
+
+// pong is Request.OnPong.
+func (c *Conn) pong(id uint64) {
+	if rtt, ok := c.out.Pong(id); ok {
+		c.mu.Lock()
+		c.rtt = rtt
+		c.mu.Unlock()
+	}
+}

@@ -1,0 +1,195 @@
+package holdfast
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Event is something that happened to a Conn.
+type Event struct {
+	Time time.Time
+	Kind EventKind
+	// State is the one that the event leads to.
+	State State
+	// Transport and Endpoint are the ones in use or tried; Endpoint is the URL
+	// without user-info and query values.
+	Transport, Endpoint string
+	// Attempt counts the attempts since the last connection, from 1.
+	Attempt int
+	// Delay is how long the Conn waits (EventWaiting).
+	Delay time.Duration
+	// Epoch is the present Message.Epoch; Resumed says that the connection
+	// went on with the last one.
+	Epoch   uint64
+	Resumed bool
+	// Count is how many messages: of unknown fate (EventDisconnected), dropped
+	// (EventDropped).
+	Count int
+	// Err is the failure: a *DialError, a *CloseError, or the error that ended
+	// the Conn. EventClosed has ErrClosed after a local close.
+	Err error
+}
+
+// EventKind is the kind of an Event.
+type EventKind int
+
+const (
+	// EventConnecting: an attempt begins.
+	EventConnecting EventKind = iota
+	// EventConnected: a link is up and OnConnect is done.
+	EventConnected
+	// EventDisconnected: the link is lost.
+	EventDisconnected
+	// EventAttemptFailed: an attempt has failed.
+	EventAttemptFailed
+	// EventWaiting: the next attempt comes after Delay.
+	EventWaiting
+	// EventOffline: this host has no way to the server.
+	EventOffline
+	// EventOnline: there is a way again.
+	EventOnline
+	// EventNetworkChanged: links, addresses or routes of this host changed
+	// while connected.
+	EventNetworkChanged
+	// EventFellBack: a fallback transport carries the connection.
+	EventFellBack
+	// EventUpgraded: WebSocket carries the connection again.
+	EventUpgraded
+	// EventGap: messages may be missing on the receiving side; Epoch has grown.
+	EventGap
+	// EventDropped: accepted messages were dropped from the send buffer.
+	EventDropped
+	// EventClosed is the last one.
+	EventClosed
+)
+
+var eventNames = [...]string{"connecting", "connected", "disconnected", "attempt failed", "waiting", "offline", "online",
+	"network changed", "fell back", "upgraded", "gap", "dropped", "closed"}
+
+// String returns the kind's name in lower case.
+func (k EventKind) String() string {
+	if k < 0 || int(k) >= len(eventNames) {
+		return "EventKind(" + strconv.Itoa(int(k)) + ")"
+	}
+	return eventNames[k]
+}
+
+// routine events give way when the observer is slow.
+func (k EventKind) routine() bool {
+	switch k {
+	case EventConnecting, EventAttemptFailed, EventWaiting, EventNetworkChanged:
+		return true
+	}
+	return false
+}
+
+const maxEvents = 1024
+
+// observer hands events to the Logger and OnEvent, in order. Its goroutine lives
+// only while there are events; at most one runs.
+type observer struct {
+	logger  *slog.Logger
+	onEvent func(Event)
+	done    chan struct{} // closed after EventClosed
+
+	mu      sync.Mutex
+	queue   []Event
+	running bool
+	closed  bool
+}
+
+func newObserver(o *Options) *observer {
+	return &observer{logger: o.Logger, onEvent: o.OnEvent, done: make(chan struct{})}
+}
+
+// emit queues an event; it never blocks.
+func (b *observer) emit(e Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.closed = e.Kind == EventClosed
+	if b.logger == nil && b.onEvent == nil {
+		if b.closed {
+			close(b.done)
+		}
+		return
+	}
+	if len(b.queue) >= maxEvents {
+		b.makeRoom()
+	}
+	b.queue = append(b.queue, e)
+	if !b.running {
+		b.running = true
+		go b.run()
+	}
+}
+
+// makeRoom drops the oldest routine event, or else the oldest.
+func (b *observer) makeRoom() {
+	drop := 0
+	for i, e := range b.queue {
+		if e.Kind.routine() {
+			drop = i
+			break
+		}
+	}
+	b.queue = append(b.queue[:drop], b.queue[drop+1:]...)
+}
+
+func (b *observer) run() {
+	for {
+		b.mu.Lock()
+		if len(b.queue) == 0 {
+			b.running, b.queue = false, nil
+			if b.closed {
+				close(b.done)
+			}
+			b.mu.Unlock()
+			return
+		}
+		e := b.queue[0]
+		b.queue = b.queue[1:]
+		b.mu.Unlock()
+		if b.logger != nil {
+			b.log(e)
+		}
+		if b.onEvent != nil {
+			b.onEvent(e)
+		}
+	}
+}
+
+func (b *observer) log(e Event) {
+	level := slog.LevelInfo
+	switch e.Kind {
+	case EventConnecting, EventWaiting, EventNetworkChanged:
+		level = slog.LevelDebug
+	case EventDisconnected, EventAttemptFailed, EventOffline, EventGap, EventDropped:
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.String("state", e.State.String()), slog.String("endpoint", e.Endpoint)}
+	if e.Transport != "" {
+		attrs = append(attrs, slog.String("transport", e.Transport))
+	}
+	if e.Attempt > 0 {
+		attrs = append(attrs, slog.Int("attempt", e.Attempt))
+	}
+	if e.Delay > 0 {
+		attrs = append(attrs, slog.Duration("delay", e.Delay))
+	}
+	if e.Epoch > 0 {
+		attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
+	}
+	if e.Count > 0 {
+		attrs = append(attrs, slog.Int("messages", e.Count))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", e.Err.Error()))
+	}
+	b.logger.LogAttrs(context.Background(), level, "holdfast: "+e.Kind.String(), attrs...)
+}

@@ -1,0 +1,84 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// insideOnConnect marks the context of OnConnect with its Conn.
+type insideOnConnect struct{}
+
+// Handshake is the fresh link that OnConnect talks on. Its methods may be called
+// from several goroutines, until OnConnect returns.
+type Handshake struct {
+	conn    *Conn
+	live    *live
+	ctx     context.Context // of OnConnect
+	attempt int
+
+	mu   sync.Mutex // one writer at a time
+	over bool
+}
+
+var errHandshakeOver = errors.New("holdfast: OnConnect has returned; use the Conn")
+
+// Send writes a message to the link, ahead of all queued ones. The error may
+// be a *SendError around ErrMessageTooBig or an *OptionError.
+func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {
+	if err := h.conn.opts.validateMessage(typ, data); err != nil {
+		return &SendError{Outcome: NotSent, Count: 1, Err: err}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, err := range []error{ctx.Err(), h.ctx.Err()} {
+		if err != nil {
+			return &SendError{Outcome: NotSent, Count: 1, Err: err}
+		}
+	}
+	if h.over {
+		return &SendError{Outcome: NotSent, Count: 1, Err: errHandshakeOver}
+	}
+	if n, err := h.live.Write([]Message{{Type: typ, Data: data}}); err != nil {
+		e := &SendError{Count: 1, Err: closeError(err)}
+		if n == 0 {
+			e.Outcome = NotSent
+		}
+		return e
+	}
+	return nil
+}
+
+// Receive returns the next message on the link. The error is ctx's, that of
+// OnConnect's own ctx, or a *CloseError when the link is lost.
+func (h *Handshake) Receive(ctx context.Context) (Message, error) {
+	h.mu.Lock()
+	over := h.over
+	h.mu.Unlock()
+	if over {
+		return Message{}, errHandshakeOver
+	}
+	m, err := h.conn.in.TakeHeld(ctx)
+	if err != nil && h.ctx.Err() != nil {
+		err = h.ctx.Err()
+	}
+	return m, err
+}
+
+// Response is the server's answer to the handshake, its Body empty; nil where
+// the transport shows none.
+func (h *Handshake) Response() *http.Response { return h.live.Info().Response }
+
+// Subprotocol is the one that the server chose, "" for none.
+func (h *Handshake) Subprotocol() string { return h.live.Info().Subprotocol }
+
+// Attempt counts the attempts since the last connection, from 1.
+func (h *Handshake) Attempt() int { return h.attempt }
+
+func (h *Handshake) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	h.conn.in.EndHeld(errHandshakeOver)
+}

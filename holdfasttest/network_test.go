@@ -1,0 +1,67 @@
+package holdfasttest
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+)
+
+type reach int
+
+// What holdfast.Network and its optional part ask for.
+var _ interface {
+	Check(ctx context.Context, host string) reach
+	Changes(ctx context.Context) <-chan struct{}
+	HasAddr(addr netip.Addr) bool
+} = NewNetwork[reach]()
+
+func TestNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNetwork[reach]()
+		ctx, cancel := context.WithCancel(t.Context())
+		one, two := n.Changes(ctx), n.Changes(t.Context())
+		signalled := func() int {
+			count := 0
+			for _, ch := range []<-chan struct{}{one, two} {
+				select {
+				case <-ch:
+					count++
+				default:
+				}
+			}
+			return count
+		}
+		check := func() int { return int(n.Check(ctx, "host:80")) }
+
+		assert.Equal(t, 1, check())
+		n.SetOnline(true)
+		assert.Equal(t, 0, signalled(), "no change")
+		n.SetOnline(false)
+		assert.Equal(t, 2, signalled())
+		assert.Equal(t, 2, check())
+		n.SetOnline(true)
+		n.Signal() // one value stands for both
+		assert.Equal(t, 2, signalled())
+		assert.Equal(t, 0, signalled())
+		assert.Equal(t, 1, check())
+		assert.Equal(t, 3, n.Checks())
+
+		addr := netip.MustParseAddr("192.0.2.1")
+		assert.True(t, n.HasAddr(addr))
+		n.RemoveAddr(netip.MustParseAddr("::ffff:192.0.2.1"))
+		assert.Equal(t, 2, signalled())
+		assert.False(t, n.HasAddr(addr))
+		n.RestoreAddr(addr)
+		assert.Equal(t, 2, signalled())
+		assert.True(t, n.HasAddr(addr))
+
+		cancel()
+		synctest.Wait()
+		n.Signal()
+		assert.Equal(t, 1, signalled(), "one has ended")
+		assert.Len(t, n.watchers, 1)
+	})
+}

@@ -1,0 +1,8 @@
+//go:build dragonfly || freebsd || netbsd || openbsd
+
+package netwatch
+
+const (
+	hostsPath      = "/etc/hosts"
+	resolvConfPath = "/etc/resolv.conf"
+)

@@ -1,0 +1,368 @@
+// Package outbox is the bounded queue between Send and the link: it takes
+// messages while there is room, hands them to one writer in groups, and keeps
+// account of each until a receipt, a loss or a drop has settled its fate.
+//
+// Messages are numbered from 1 in the order of acceptance. At any time a
+// message is queued (at the front perhaps taken by the writer), written without
+// a receipt, or settled. Numbers are settled from below: that one number is not
+// settled says nothing of those after it, but all before the lowest one are.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/deque"
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+// WhenFull says what Push does when there is no room.
+type WhenFull int
+
+// The ways.
+const (
+	Block WhenFull = iota
+	Fail
+	DropOldest
+)
+
+// Limits bound a Queue.
+type Limits struct {
+	// MaxBytes and MaxMessages bound what is queued and, with Keep, what is
+	// written without a receipt. A message larger than MaxBytes is taken when
+	// the queue is empty.
+	MaxBytes, MaxMessages int
+	// MaxAge is how long a message may be queued; 0 means for ever.
+	MaxAge time.Duration
+	// WhenFull decides what happens at the bounds.
+	WhenFull WhenFull
+	// Keep holds each written message until its receipt, and hands it out
+	// again on the next link.
+	Keep bool
+}
+
+// maxUnproven is how long a kept message waits before a receipt is asked for.
+const maxUnproven = time.Second
+
+// Errors of Push and Wait.
+var (
+	ErrFull    = errors.New("send buffer full")
+	ErrDropped = errors.New("the send buffer was full and the oldest message gave way")
+	ErrStale   = errors.New("the message waited longer than SendBuffer.MaxAge")
+)
+
+type entry struct {
+	transport.Message
+	seq     uint64
+	at      time.Time // when it was accepted; set with MaxAge only
+	written bool      // on an earlier link (Keep)
+	waiter  *Waiter   // is told this message's fate, nil: the next Flush is
+}
+
+// Queue is safe for concurrent use, but Take, Written, NextPing and LinkDown
+// belong to the one writer and whoever starts and joins it.
+type Queue struct {
+	limits Limits
+	onDrop func(n int, err error) // called without the lock
+	ready  chan struct{}          // capacity 1: the writer has something to do
+
+	mu        sync.Mutex
+	queue     deque.Deque[entry]
+	taken     int                // of queue, in the writer's hands
+	kept      deque.Deque[entry] // written without a receipt (Keep)
+	bytes     int                // of queue and kept
+	keptBytes int
+	batch     []transport.Message // Take's, reused
+	blocked   []*push
+	waiters   []*Waiter
+	closeErr  error         // nothing more is accepted
+	ended     bool          // nothing more is written
+	drained   chan struct{} // closed when nothing more comes and all is written
+	expiry    *time.Timer   // MaxAge of the oldest that is not taken
+
+	lastSeq  uint64 // accepted
+	receipts receipts
+	lost     Loss // not yet told to anybody
+	stats    Stats
+}
+
+// Stats are counts since the Queue was made, and what it holds.
+type Stats struct {
+	Sent, SentBytes  uint64 // written
+	Dropped, Unknown uint64
+	Queued           int // not written on the present link
+	QueuedBytes      int64
+	Unacknowledged   int // written without a receipt
+}
+
+// New returns an empty Queue. onDrop hears of every drop; it must not block.
+func New(l Limits, onDrop func(n int, err error)) *Queue {
+	return &Queue{limits: l, onDrop: onDrop, ready: make(chan struct{}, 1), drained: make(chan struct{})}
+}
+
+// push is a blocked Push; whoever makes room admits it.
+type push struct {
+	entry
+	done chan struct{} // closed when admitted or failed
+	err  error
+}
+
+// Push accepts a message, whose data is the queue's from then on. The error is
+// ErrFull, ctx's, or the one given to BeginClose, and means that nothing was
+// accepted. A waiter, if not nil, is told the message's fate by Wait.
+func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p := &push{entry: entry{Message: m, waiter: w}}
+	q.mu.Lock()
+	dropped := 0
+	switch {
+	case q.closeErr != nil:
+		p.err = q.closeErr
+	case len(q.blocked) == 0 && q.fits(len(m.Data)):
+		q.accept(p.entry)
+	case q.limits.WhenFull == Fail:
+		p.err = ErrFull
+	default:
+		p.done = make(chan struct{})
+		q.blocked = append(q.blocked, p)
+		// What is being written just now cannot be dropped: there is room
+		// again within the writer's deadline.
+		for q.limits.WhenFull == DropOldest && slices.Contains(q.blocked, p) && q.dropOldest() {
+			dropped++
+		}
+	}
+	q.mu.Unlock()
+	if dropped > 0 {
+		q.onDrop(dropped, ErrDropped)
+	}
+	if p.done == nil {
+		return p.err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		q.mu.Lock()
+		if i := slices.Index(q.blocked, p); i >= 0 {
+			q.blocked = slices.Delete(q.blocked, i, i+1)
+			p.err = ctx.Err()
+			q.admit() // a smaller one behind it may fit
+		}
+		q.mu.Unlock()
+	}
+	return p.err
+}
+
+func (q *Queue) fits(n int) bool {
+	count := q.queue.Len() + q.kept.Len()
+	return count == 0 || count < q.limits.MaxMessages && q.bytes+n <= q.limits.MaxBytes
+}
+
+func (q *Queue) accept(e entry) {
+	q.lastSeq++
+	e.seq = q.lastSeq
+	if q.limits.MaxAge > 0 {
+		e.at = time.Now()
+	}
+	if e.waiter != nil {
+		e.waiter.from, e.waiter.to = e.seq, e.seq
+		q.waiters = append(q.waiters, e.waiter)
+	}
+	q.queue.Push(e)
+	q.bytes += len(e.Data)
+	q.armExpiry()
+	q.wake()
+}
+
+// admit lets blocked senders in, in their order, while there is room.
+func (q *Queue) admit() {
+	for len(q.blocked) > 0 && q.fits(len(q.blocked[0].Data)) {
+		p := q.blocked[0]
+		q.blocked = slices.Delete(q.blocked, 0, 1)
+		q.accept(p.entry)
+		close(p.done)
+	}
+}
+
+// wake tells the writer that there is something to do.
+func (q *Queue) wake() {
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// dropOldest gives up the oldest message that is not being written right now;
+// false if there is none.
+func (q *Queue) dropOldest() bool {
+	switch {
+	case q.kept.Len() > 0:
+		e := q.kept.Pop()
+		q.keptBytes -= len(e.Data)
+		e.written = true
+		q.drop(e, ErrDropped)
+	case q.queue.Len() > q.taken:
+		q.drop(q.queue.Remove(q.taken), ErrDropped)
+	default:
+		return false
+	}
+	return true
+}
+
+// drop accounts for a message that has been removed unsent.
+func (q *Queue) drop(e entry, err error) {
+	q.bytes -= len(e.Data)
+	q.stats.Dropped++
+	loss := &Loss{Maybe: e.written, Count: 1, Err: err}
+	if e.waiter != nil {
+		e.waiter.finish(loss)
+	} else {
+		q.lost.add(loss)
+	}
+	q.settle()
+}
+
+// armExpiry sets the timer for the oldest message that may grow stale.
+func (q *Queue) armExpiry() {
+	if q.limits.MaxAge <= 0 || q.expiry != nil || q.ended || q.queue.Len() == q.taken {
+		return
+	}
+	q.expiry = time.AfterFunc(time.Until(q.queue.At(q.taken).at.Add(q.limits.MaxAge)), q.expire)
+}
+
+func (q *Queue) expire() {
+	q.mu.Lock()
+	q.expiry = nil
+	n := q.dropStale()
+	q.armExpiry()
+	q.mu.Unlock()
+	if n > 0 {
+		q.onDrop(n, ErrStale)
+	}
+}
+
+func (q *Queue) dropStale() (n int) {
+	if q.limits.MaxAge <= 0 {
+		return 0
+	}
+	for now := time.Now(); q.queue.Len() > q.taken && now.Sub(q.queue.At(q.taken).at) >= q.limits.MaxAge; n++ {
+		q.drop(q.queue.Remove(q.taken), ErrStale)
+	}
+	return n
+}
+
+// settle follows each change of what is unsettled: it admits blocked senders,
+// lets waiters go and notices that all is written.
+func (q *Queue) settle() {
+	q.admit()
+	low := q.low()
+	q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool {
+		if low > w.to {
+			w.finish(nil)
+		}
+		return w.finished
+	})
+	if q.closeErr != nil && q.queue.Len() == 0 && !isClosed(q.drained) {
+		close(q.drained)
+	}
+}
+
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// low is the lowest number that is not settled.
+func (q *Queue) low() uint64 {
+	switch {
+	case q.kept.Len() > 0:
+		return q.kept.At(0).seq
+	case q.receipts.unproven > 0:
+		return q.receipts.proven + 1
+	case q.queue.Len() > 0:
+		return q.queue.At(0).seq
+	}
+	return q.lastSeq + 1
+}
+
+// BeginClose accepts no more: Push fails with err, blocked ones at once. What
+// was accepted still goes out.
+func (q *Queue) BeginClose(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closeErr != nil {
+		return
+	}
+	q.closeErr = err
+	for _, p := range q.blocked {
+		p.err = err
+		close(p.done)
+	}
+	q.blocked = nil
+	q.settle()
+}
+
+// Drained is closed once nothing is left to write after BeginClose.
+func (q *Queue) Drained() <-chan struct{} { return q.drained }
+
+// Left is what Close found.
+type Left struct {
+	Messages  int // accepted, never handed to a link
+	Bytes     int64
+	MaybeSent int // handed to a link, no receipt
+}
+
+// Close ends the queue: waiters and blocked senders get err; what is left is
+// counted and forgotten. The writer has been joined.
+func (q *Queue) Close(err error) Left {
+	q.BeginClose(err)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	left := Left{MaybeSent: q.receipts.unproven + q.kept.Len()}
+	for _, e := range q.queue.All() {
+		if e.written {
+			left.MaybeSent++
+			continue
+		}
+		left.Messages++
+		left.Bytes += int64(len(e.Data))
+	}
+	for _, w := range q.waiters {
+		loss := q.pending(w, err)
+		if w.flush {
+			loss.add(&q.lost)
+		}
+		w.finish(loss)
+	}
+	q.waiters = nil
+	q.queue.Reset()
+	q.kept.Reset()
+	q.bytes, q.keptBytes, q.batch = 0, 0, nil
+	q.receipts.reset()
+	if q.expiry != nil {
+		q.expiry.Stop()
+	}
+	if !isClosed(q.drained) {
+		close(q.drained)
+	}
+	return left
+}
+
+// Stats returns the counts.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.stats
+	s.Queued, s.QueuedBytes = q.queue.Len(), int64(q.bytes-q.keptBytes)
+	s.Unacknowledged = q.receipts.unproven + q.kept.Len()
+	return s
+}

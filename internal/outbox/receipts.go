@@ -1,0 +1,254 @@
+package outbox
+
+import (
+	"slices"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+const (
+	maxGroup      = 256       // messages the writer takes at once
+	maxGroupBytes = 256 << 10 // and their bytes, but for a single larger one
+	maxPings      = 16        // unanswered ones that are remembered
+)
+
+// receipts knows what has been written on the present link and what the peer
+// has proven to have read, by answering a ping that was sent after it.
+type receipts struct {
+	written, proven uint64 // message numbers
+	unproven        int    // messages in between, where they are not kept
+	lastPing        uint64
+	pings           []ping // unanswered, oldest first
+	asked           bool   // a ping is wanted whatever was written
+	due             bool   // kept messages have waited long enough
+	timer           *time.Timer
+}
+
+type ping struct {
+	id, upTo uint64
+	unproven int // of those at the time of the ping
+	at       time.Time
+}
+
+// reset forgets the present link.
+func (r *receipts) reset() {
+	r.proven, r.unproven, r.pings, r.asked, r.due = r.written, 0, nil, false, false
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+}
+
+// Take waits until there is something to write or to ask and returns the next
+// group, perhaps empty; ok is false once stop is closed. The group is the
+// writer's until Written.
+func (q *Queue) Take(stop <-chan struct{}) (group []transport.Message, ok bool) {
+	for {
+		select {
+		case <-stop:
+			return nil, false
+		default:
+		}
+		q.mu.Lock()
+		stale := q.dropStale()
+		group = q.take()
+		ping := q.receipts.asked || q.receiptDue()
+		q.mu.Unlock()
+		if stale > 0 {
+			q.onDrop(stale, ErrStale)
+		}
+		if len(group) > 0 || ping {
+			return group, true
+		}
+		select {
+		case <-q.ready:
+		case <-stop:
+			return nil, false
+		}
+	}
+}
+
+func (q *Queue) take() []transport.Message {
+	group, bytes := q.batch[:0], 0
+	for i := 0; i < q.queue.Len() && i < maxGroup; i++ {
+		m := q.queue.At(i).Message
+		if bytes += len(m.Data); i > 0 && bytes > maxGroupBytes {
+			break
+		}
+		group = append(group, m)
+	}
+	q.batch, q.taken = group, len(group)
+	return group
+}
+
+// Written accounts for the group taken last: its first n messages went to the
+// link, the rest stays queued.
+func (q *Queue) Written(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &q.receipts
+	for range n {
+		e := q.queue.Pop()
+		r.written = e.seq
+		q.stats.Sent++
+		q.stats.SentBytes += uint64(len(e.Data))
+		if q.limits.Keep {
+			q.kept.Push(e)
+			q.keptBytes += len(e.Data)
+		} else {
+			q.bytes -= len(e.Data)
+			r.unproven++
+		}
+	}
+	clear(q.batch)
+	q.taken = 0
+	if q.limits.Keep && n > 0 && r.timer == nil && !q.ended {
+		r.timer = time.AfterFunc(maxUnproven, func() {
+			q.mu.Lock()
+			r.timer = nil
+			r.due = q.kept.Len() > 0
+			q.mu.Unlock()
+			q.wake()
+		})
+	}
+	q.settle()
+}
+
+// RequestPing makes the writer send a ping, whatever there is to write.
+func (q *Queue) RequestPing() {
+	q.mu.Lock()
+	q.receipts.asked = true
+	q.mu.Unlock()
+	q.wake()
+}
+
+// PingRequested says that RequestPing has not been followed by a ping yet.
+func (q *Queue) PingRequested() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.receipts.asked
+}
+
+// receiptDue says that a proof of receipt is wanted.
+func (q *Queue) receiptDue() bool {
+	r := &q.receipts
+	if q.limits.Keep && q.uncovered() && (r.due || q.keptBytes >= q.limits.MaxBytes/4 || q.kept.Len() >= q.limits.MaxMessages/4) {
+		return true
+	}
+	return slices.ContainsFunc(q.waiters, q.wantsPing)
+}
+
+// wantsPing: all that w waits for is written, and no ping has followed it.
+func (q *Queue) wantsPing(w *Waiter) bool {
+	return w.pinged.IsZero() && q.receipts.written >= w.to && (q.queue.Len() == 0 || q.queue.At(0).seq > w.to)
+}
+
+// uncovered says that kept messages were written after the last ping.
+func (q *Queue) uncovered() bool {
+	pings := q.receipts.pings
+	return q.kept.Len() > 0 && (len(pings) == 0 || pings[len(pings)-1].upTo < q.receipts.written)
+}
+
+// NextPing returns the id of the ping to send now, if one is due. answered says
+// that something else was sent for RequestPing.
+func (q *Queue) NextPing(answered bool) (id uint64, due bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &q.receipts
+	due = q.receiptDue() || r.asked && !answered
+	r.asked = false
+	if !due {
+		return 0, false
+	}
+	r.due = false
+	r.lastPing++
+	now := time.Now()
+	if len(r.pings) == maxPings { // a later answer covers it
+		r.pings = append(r.pings[:0], r.pings[1:]...)
+	}
+	r.pings = append(r.pings, ping{id: r.lastPing, upTo: r.written, unproven: r.unproven, at: now})
+	for _, w := range q.waiters {
+		if q.wantsPing(w) {
+			w.pinged = now
+			w.wake()
+		}
+	}
+	return r.lastPing, true
+}
+
+// Pong takes the peer's answer to the ping id, which answers all earlier ones
+// too (RFC 6455, section 5.5.3). ok is false for an id that is not waited for.
+func (q *Queue) Pong(id uint64) (rtt time.Duration, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &q.receipts
+	for i, p := range r.pings {
+		if p.id != id {
+			continue
+		}
+		r.pings = append(r.pings[:0], r.pings[i+1:]...)
+		for j := range r.pings {
+			r.pings[j].unproven -= p.unproven
+		}
+		r.proven = p.upTo
+		r.unproven -= p.unproven
+		for q.kept.Len() > 0 && q.kept.At(0).seq <= p.upTo {
+			n := len(q.kept.Pop().Data)
+			q.bytes -= n
+			q.keptBytes -= n
+		}
+		q.settle()
+		return time.Since(p.at), true
+	}
+	return 0, false
+}
+
+// Proven says that the peer has read all that was written.
+func (q *Queue) Proven() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.receipts.reset()
+	q.kept.Reset()
+	q.bytes -= q.keptBytes
+	q.keptBytes = 0
+	q.settle()
+}
+
+// LinkDown accounts for the end of the link: what was written without a receipt
+// is queued again (Keep) or lost with err. It returns how many were lost. The
+// writer has been joined.
+func (q *Queue) LinkDown(err error) (unknown int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := &q.receipts
+	unknown = r.unproven
+	told := 0
+	for _, w := range q.waiters {
+		w.pinged = time.Time{}
+		w.wake()
+		if !w.flush && r.proven < w.to && w.to <= r.written && !q.limits.Keep {
+			w.finish(&Loss{Maybe: true, Count: 1, Err: err})
+			told++
+		}
+	}
+	if unknown > told {
+		q.lost.add(&Loss{Maybe: true, Count: unknown - told, Err: err})
+	}
+	q.stats.Unknown += uint64(unknown)
+	r.reset()
+	if q.kept.Len() > 0 {
+		again := q.kept
+		q.kept.Reset()
+		for i := range again.All() {
+			again.At(i).written = true
+		}
+		for _, e := range q.queue.All() {
+			again.Push(e)
+		}
+		q.queue, q.keptBytes = again, 0
+		q.armExpiry()
+	}
+	q.settle()
+	return unknown
+}

@@ -1,0 +1,74 @@
+package holdfast
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/holdfast-ws/holdfast/internal/netwatch"
+)
+
+// Reachability is what a Network says of a host.
+type Reachability int
+
+const (
+	// ReachUnknown: nothing speaks against dialling.
+	ReachUnknown Reachability = iota
+	// Reachable: there is a way to the host.
+	Reachable
+	// Unreachable: this host is offline as far as that host is concerned.
+	Unreachable
+)
+
+// String returns "unknown", "reachable" or "unreachable".
+func (r Reachability) String() string {
+	switch r {
+	case Reachable:
+		return "reachable"
+	case Unreachable:
+		return "unreachable"
+	}
+	return "unknown"
+}
+
+// Network tells whether this host is offline. A Conn asks it before each dial,
+// after a failed one, and after each change. Its methods must not block.
+type Network interface {
+	// Check says whether there is a way to host, a name or IP address with a
+	// port: the server's, or the proxy's where one is used. Unreachable puts
+	// the Conn into StateOffline.
+	Check(ctx context.Context, host string) Reachability
+	// Changes returns a channel that gets a value after each change of the
+	// network, until ctx ends. One value may stand for several changes.
+	Changes(ctx context.Context) <-chan struct{}
+}
+
+// addrKeeper is what a Network may know beyond: whether a link's local address
+// is still there. Without it a change is answered by a ping alone.
+type addrKeeper interface {
+	HasAddr(addr netip.Addr) bool
+}
+
+// learner is told at which address a host was reached.
+type learner interface {
+	Learn(host string, addr netip.Addr)
+}
+
+// systemNetwork is the operating system's.
+type systemNetwork struct {
+	*netwatch.Watcher
+	customDialer bool // its routes are not ours to judge
+}
+
+// Check implements Network.
+func (n systemNetwork) Check(ctx context.Context, host string) Reachability {
+	if n.customDialer {
+		return ReachUnknown
+	}
+	switch n.Watcher.Check(ctx, host) {
+	case netwatch.Reachable:
+		return Reachable
+	case netwatch.Unreachable:
+		return Unreachable
+	}
+	return ReachUnknown
+}

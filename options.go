@@ -1,0 +1,239 @@
+package holdfast
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+// Transport is a way of carrying messages, such as a fallback. Those who write
+// one implement transport.Transport; it may change before v1.
+type Transport = transport.Transport
+
+// Options configure a Conn. The zero value, and nil, mean the defaults. Dial
+// copies them and changes nothing in the caller's.
+type Options struct {
+	// Header is sent with the handshake. Authorization, Proxy-Authorization
+	// and Cookie in it are credentials: see AllowInsecureCredentials. The
+	// upgrade's own headers (Upgrade, Connection, Sec-WebSocket-…) and Host
+	// cannot be set here.
+	Header http.Header
+	// Authorize runs before every request on a fresh clone with the final
+	// http(s) URL; the headers, path and query that it sets hold for that
+	// request. A changed scheme or host is an error. last is the failure
+	// before, such as a *DialError with status 401; nil at first. Its error is
+	// the attempt's, and is retried unless it wraps backoff.Permanent of
+	// github.com/cenkalti/backoff/v4. It must return when ctx ends.
+	Authorize func(ctx context.Context, r *http.Request, last error) error
+	// Host overrides the Host header.
+	Host string
+	// Jar keeps cookies between requests, so that sticky load balancers
+	// work. nil is a host-only jar of the Conn's own; NoCookies keeps none.
+	Jar http.CookieJar
+	// TLSConfig is for wss and https; nil means the defaults of crypto/tls.
+	TLSConfig *tls.Config
+	// Proxy says which proxy a request goes through: http, https (CONNECT, for
+	// ws:// too), socks5 or socks5h. nil is http.ProxyFromEnvironment.
+	Proxy func(*http.Request) (*url.URL, error)
+	// DialContext makes TCP connections; nil is a net.Dialer. Where it is
+	// set, the system's Network does not call the host offline.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Subprotocols are offered in this order (RFC 6455, section 1.9).
+	Subprotocols []string
+	// Compression offers permessage-deflate (RFC 7692).
+	Compression bool
+	// Endpoints are more URLs of the same service. A failure moves on to the
+	// next; the loss of a stable link tries the same one first. A terminal
+	// answer retires its endpoint, and ends the Conn when all are retired;
+	// close code 1000 ends it at once.
+	Endpoints []string
+	// HandshakeTimeout bounds each attempt, 10 s by default, and once more
+	// OnConnect.
+	HandshakeTimeout time.Duration
+
+	// OnConnect talks on each fresh link before queued messages flow: log in,
+	// subscribe. It runs once for each new Epoch, within HandshakeTimeout. What
+	// it does not receive goes to Receive. Its error fails the attempt, which
+	// is retried unless the error wraps backoff.Permanent. Flush and SendSync
+	// fail inside it when given its ctx.
+	OnConnect func(ctx context.Context, h *Handshake) error
+	// Retry says how often and how fast to try again.
+	Retry RetryPolicy
+	// Keepalive finds dead links.
+	Keepalive Keepalive
+	// WriteTimeout bounds each write to the network, 10 s by default; a link
+	// that takes longer is replaced.
+	WriteTimeout time.Duration
+	// CloseTimeout bounds Close, 5 s by default. Of the close handshake it
+	// lets at most 5 s be spent waiting for the peer's answer.
+	CloseTimeout time.Duration
+	// Background lets Dial return at once, after validation; ctx then lends
+	// its values alone. WaitConnected waits.
+	Background bool
+
+	// SendBuffer bounds what Send accepts ahead of the network.
+	SendBuffer SendBuffer
+	// ReceiveBuffer is how many bytes may wait for Receive, 4 MiB by default.
+	// Each message counts 64 bytes more than its length. When they are
+	// reached the link is not read, which slows the peer, so that at most one
+	// message more is held; and once as much again while OnConnect runs.
+	ReceiveBuffer int
+	// MaxMessageSize bounds a message, sent or received, in bytes: 16 MiB by
+	// default. Send refuses a larger one; a server that sends one is told
+	// 1009, and the Conn ends with ErrMessageTooBig.
+	MaxMessageSize int64
+	// Delivery says what becomes of messages that were written to a link that
+	// died before a receipt.
+	Delivery Delivery
+	// Session asks for the session protocol of package server. This version
+	// has none: SessionRequire is an error that wraps errors.ErrUnsupported.
+	Session SessionMode
+
+	// Fallback are other transports. An http or https URL uses the first;
+	// with ws and wss URLs this version does not fall back, and refuses a
+	// Fallback with an error that wraps errors.ErrUnsupported.
+	Fallback []Transport
+	// Network detects being offline; nil is the operating system's.
+	Network Network
+	// AllowInsecureCredentials lets credentials travel over ws:// or http:// to
+	// other hosts than this one. Without it that is refused with
+	// ErrInsecureCredentials. Credentials are user-info in a URL, and
+	// Authorization, Proxy-Authorization and Cookie in Header or set by Authorize.
+	AllowInsecureCredentials bool
+
+	// Logger gets a record for each event, nil is silent. Records hold no
+	// user-info and no query values.
+	Logger *slog.Logger
+	// OnEvent gets each event, in order, on one goroutine, with no lock held;
+	// it may call anything of the Conn, Close too. At most 1,024 events wait
+	// for it; then routine ones (connecting, attempt failed, waiting, network
+	// changed) give way, oldest first. EventClosed comes last and always. Events
+	// have no order relative to Receive.
+	OnEvent func(Event)
+}
+
+// NoCookies as Options.Jar keeps no cookies.
+var NoCookies http.CookieJar = noCookies{}
+
+type noCookies struct{}
+
+func (noCookies) SetCookies(*url.URL, []*http.Cookie) {}
+func (noCookies) Cookies(*url.URL) []*http.Cookie     { return nil }
+
+// Keepalive says how a dead link is found. Any frame received is a sign of life,
+// nothing sent is. While the receive buffer is full, and so the link is not
+// read, the verdict is suspended.
+type Keepalive struct {
+	// Interval is how long nothing is received before a ping goes out, 25 s
+	// by default; a negative one turns pings off.
+	Interval time.Duration
+	// Timeout is how long the answer may take, 10 s by default. It bounds
+	// the wait of Flush and SendSync for their proof too.
+	Timeout time.Duration
+	// Message, if set, gives an application message to send in place of the
+	// ping, for services that answer only those. It must not block. A message
+	// that Send would refuse is replaced by a ping.
+	Message func() Message
+}
+
+// SendBuffer bounds the messages that Send has accepted and no link has taken
+// yet. With AtLeastOnce, those that wait for a receipt count too.
+type SendBuffer struct {
+	// MaxBytes is 8 MiB by default, MaxMessages 65,536. A message larger than
+	// MaxBytes is accepted when nothing else is in the buffer.
+	MaxBytes, MaxMessages int
+	// MaxAge drops messages that have waited longer; 0 keeps them.
+	MaxAge time.Duration
+	// WhenFull says what Send does when there is no room.
+	WhenFull WhenFull
+}
+
+// WhenFull says what Send does when the send buffer is full.
+type WhenFull int
+
+const (
+	// WhenFullBlock waits for room until ctx ends.
+	WhenFullBlock WhenFull = iota
+	// WhenFullFail returns ErrBufferFull.
+	WhenFullFail
+	// WhenFullDropOldest makes room by dropping the oldest messages, counted in
+	// Stats.Dropped and reported by EventDropped and the next Flush. If all of
+	// them are being written at that moment, it waits for the writer.
+	WhenFullDropOldest
+)
+
+// Delivery says what becomes of messages that were written to a link that died
+// before the peer proved to have read them.
+type Delivery int
+
+const (
+	// AtMostOnce never sends a message twice; those messages may be lost, and
+	// are counted in Stats.Unknown and reported by the next Flush.
+	AtMostOnce Delivery = iota
+	// AtLeastOnce keeps messages in the send buffer until a receipt, and sends
+	// the others again on the next link, so that some may arrive twice. The
+	// receipt is a pong: it is asked for after a quarter of the send buffer or
+	// 1 s. A server whose pongs do not repeat the ping's payload, as RFC 6455
+	// demands, never frees the buffer.
+	AtLeastOnce
+)
+
+// SessionMode says whether the session protocol is used.
+type SessionMode int
+
+const (
+	// SessionAuto uses it where the server offers it.
+	SessionAuto SessionMode = iota
+	// SessionOff does not ask for it.
+	SessionOff
+	// SessionRequire accepts no server without it.
+	SessionRequire
+)
+
+// withDefaults returns a copy whose zero values are replaced.
+func (o *Options) withDefaults() *Options {
+	c := Options{}
+	if o != nil {
+		c = *o
+	}
+	c.Header = c.Header.Clone()
+	c.TLSConfig = c.TLSConfig.Clone()
+	c.Subprotocols = append([]string(nil), c.Subprotocols...)
+	c.Endpoints = append([]string(nil), c.Endpoints...)
+	c.Fallback = append([]Transport(nil), c.Fallback...)
+	if c.Proxy == nil {
+		c.Proxy = http.ProxyFromEnvironment
+	}
+	orDefault(&c.HandshakeTimeout, 10*time.Second)
+	if c.Retry.MaxRetries == 0 {
+		c.Retry.MaxRetries = 10
+	}
+	orDefault(&c.Retry.InitialDelay, min(time.Second, orElse(c.Retry.MaxDelay, time.Second)))
+	orDefault(&c.Retry.MaxDelay, max(30*time.Second, c.Retry.InitialDelay))
+	orDefault(&c.Retry.StableAfter, 10*time.Second)
+	orDefault(&c.Keepalive.Interval, 25*time.Second)
+	orDefault(&c.Keepalive.Timeout, 10*time.Second)
+	orDefault(&c.WriteTimeout, 10*time.Second)
+	orDefault(&c.CloseTimeout, 5*time.Second)
+	orDefault(&c.SendBuffer.MaxBytes, 8<<20)
+	orDefault(&c.SendBuffer.MaxMessages, 65536)
+	orDefault(&c.ReceiveBuffer, 4<<20)
+	orDefault(&c.MaxMessageSize, 16<<20)
+	return &c
+}
+
+func orDefault[T comparable](p *T, def T) { *p = orElse(*p, def) }
+
+func orElse[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,169 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// serve is StateConnected: messages flow until the link ends.
+func (s *supervisor) serve() input {
+	l := s.link
+	if s.opts.OnConnect == nil {
+		l.read(s.c.in) // otherwise it reads already
+	}
+	l.write(s.c.out, s.opts)
+	life := liveness{interval: s.opts.Keepalive.Interval, timeout: s.opts.Keepalive.Timeout}
+	lifeTimer := newStoppedTimer()
+	defer lifeTimer.Stop()
+	quiet := newStoppedTimer() // runs out when the network has been quiet after a change
+	defer quiet.Stop()
+	var changing time.Time // when the changes began
+	s.checkLife(&life, lifeTimer)
+	for {
+		select {
+		case err := <-l.failed:
+			return s.lost(closeError(err), false)
+		case <-lifeTimer.C:
+			if !s.checkLife(&life, lifeTimer) {
+				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.change)
+			}
+		case <-s.changes:
+			now := time.Now()
+			if changing.IsZero() {
+				changing = now
+			}
+			quiet.Reset(min(quietTime, max(0, maxQuietTime-now.Sub(changing))))
+		case <-quiet.C:
+			changing = time.Time{}
+			s.emit(Event{Kind: EventNetworkChanged})
+			if in, ended := s.networkChanged(); ended {
+				return in
+			}
+			if !l.pingless.Load() {
+				s.c.out.RequestPing()
+				lifeTimer.Reset(life.probe(time.Now()))
+			}
+		case <-s.c.reconnect:
+			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errReconnect})
+			s.forced = true
+			return inputRedial
+		case req := <-s.c.closing:
+			return s.closeRequested(req)
+		}
+	}
+}
+
+func newStoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// checkLife pings when it is time and sets the timer; false means that the link
+// is dead.
+func (s *supervisor) checkLife(life *liveness, timer *time.Timer) bool {
+	paused, resumed := s.c.in.Paused()
+	heard := s.link.LastRead()
+	if resumed.After(heard) {
+		heard = resumed
+	}
+	if s.link.pingless.Load() { // no sign of life can be asked for
+		return true
+	}
+	verdict, next := life.check(time.Now(), heard, paused)
+	if verdict == askForLife {
+		s.c.out.RequestPing()
+	}
+	if next > 0 {
+		timer.Reset(next)
+	}
+	return verdict != dead
+}
+
+// networkChanged judges the link after a change; ended says that it is gone.
+func (s *supervisor) networkChanged() (in input, ended bool) {
+	if k, ok := s.network.(addrKeeper); ok {
+		if addr, ok := ipOf(s.link.Info().LocalAddr); ok && !k.HasAddr(addr) {
+			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errNetworkChange})
+			return inputRedial, true
+		}
+	}
+	if s.network.Check(s.ctx, s.target(s.link.endpoint)) == Unreachable {
+		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errOffline})
+		if s.offline() {
+			s.note(Event{Kind: EventOffline, Err: errOffline})
+			return inputOffline, true
+		}
+		return inputRedial, true
+	}
+	return 0, false
+}
+
+// lost decides what follows from the end of the link. changed: the network
+// caused it.
+func (s *supervisor) lost(e *CloseError, changed bool) input {
+	ep := s.link.endpoint
+	stable := s.drop(e)
+	switch {
+	case e.Remote: // the peer has spoken
+	case changed:
+		return inputRedial
+	case e.Code == StatusAbnormalClosure && s.offline():
+		s.note(Event{Kind: EventOffline, Err: e})
+		return inputOffline
+	}
+	final := e.Remote && e.Code == StatusNormalClosure || errors.Is(e, ErrMessageTooBig)
+	at := s.at
+	in := s.failed(ep, e, e.decision(ep.stable), 0, final)
+	if in == inputFailed {
+		if stable && !ep.retired {
+			s.at = at // the same one first
+		}
+		s.note(Event{Kind: EventWaiting, Delay: s.delay})
+	}
+	return in
+}
+
+// drop ends the link for the reason e and accounts for what was on its way. It
+// says whether the link was stable.
+func (s *supervisor) drop(e *CloseError) (stable bool) {
+	l := s.link
+	l.abort()
+	unknown := s.c.out.LinkDown(e)
+	s.lastErr = e
+	stable = time.Since(l.since) >= s.opts.Retry.StableAfter
+	if stable {
+		s.retry.reset()
+		l.endpoint.stable, l.endpoint.reauthorized = true, false
+	}
+	s.note(Event{Kind: EventDisconnected, Count: unknown, Err: e})
+	s.link = nil
+	return stable
+}
+
+// drain is StateClosing: what was accepted is sent, then the link is closed. It
+// is bounded by CloseTimeout, the caller's context and CloseNow.
+func (s *supervisor) drain() input {
+	s.end = ErrClosed
+	l := s.link
+	if l == nil {
+		return inputStop
+	}
+	defer func() { s.link = nil }()
+	ctx, cancel := context.WithTimeout(s.closing.ctx, s.opts.CloseTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	s.c.in.Drain()
+	select {
+	case <-s.c.out.Drained():
+		l.stopWriting()
+		if l.Close(ctx, uint16(s.closing.code), s.closing.reason) == nil {
+			s.c.out.Proven()
+		}
+	case <-l.failed: // a link is not replaced for the sake of closing
+	case <-ctx.Done():
+	}
+	l.abort()
+	return inputStop
+}

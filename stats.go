@@ -1,0 +1,28 @@
+package holdfast
+
+import "time"
+
+// Stats is a snapshot of a Conn. Counts are since Dial.
+type Stats struct {
+	// State, Transport ("websocket", …; "" between links) and Epoch are the
+	// present ones. ConnectedSince is when the link came up; zero between links.
+	State          State
+	Transport      string
+	Epoch          uint64
+	ConnectedSince time.Time
+	// RTT is the last round trip that a ping measured; 0 before the first.
+	RTT time.Duration
+	// Connects counts links, Attempts dials, ConsecutiveFailures what Retry
+	// counts against MaxRetries.
+	Connects, Attempts, ConsecutiveFailures uint64
+	// MessagesSent and BytesSent were written to a link; with AtLeastOnce a
+	// message may be written more than once. Dropped gave way in the send
+	// buffer. Unknown were written to a link that died before a receipt.
+	MessagesSent, BytesSent, MessagesReceived, BytesReceived, Dropped, Unknown uint64
+	// Queued messages wait in the send buffer, Unacknowledged ones were
+	// written without a receipt so far, ReceiveQueued ones wait for Receive.
+	Queued, Unacknowledged, ReceiveQueued int
+	QueuedBytes, ReceiveQueuedBytes       int64
+	// LastError is the last failure of an attempt or a link; nil at first.
+	LastError error
+}

@@ -1,0 +1,384 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+const (
+	probeInterval = 30 * time.Second       // between dials while offline: watchers lie
+	quietTime     = 100 * time.Millisecond // after a change of the network
+	maxQuietTime  = 500 * time.Millisecond
+)
+
+// afterOnline are the delays of the first attempts after being offline, while
+// routes and name servers settle.
+var afterOnline = []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, time.Second}
+
+var errOffline = errors.New("this host is offline: it has no way to the server")
+
+// supervisor runs a Conn. Its goroutine alone owns the state, the link and all
+// fields; what others may see is published in the Conn.
+type supervisor struct {
+	c       *Conn
+	ctx     context.Context // ends with CloseNow and with the Conn
+	opts    *Options
+	network Network
+	changes <-chan struct{}
+	retry   *retry
+
+	state     State
+	endpoints []*endpoint
+	at        int   // the endpoint in use
+	link      *live // while connected and closing
+	epoch     uint64
+	attempts  int // since the last connection
+	lastErr   error
+
+	delay    time.Duration   // how long to wait
+	onChange bool            // a change of the network ends the wait
+	settling []time.Duration // what is left of afterOnline
+	forced   bool            // Reconnect: dial whatever the network says
+	closing  *closeRequest
+	end      error   // what ends the Conn
+	pending  []Event // told with the coming step
+}
+
+// run lives the states until the last. What each does is a method that returns
+// the input that ended it.
+func (s *supervisor) run(cancel context.CancelFunc) {
+	defer close(s.c.ended)
+	defer cancel()
+	for s.state != StateClosed {
+		var in input
+		switch s.state {
+		case StateConnecting:
+			in = s.connect()
+		case StateConnected:
+			in = s.serve()
+		case StateWaiting:
+			in = s.wait()
+		case StateOffline:
+			in = s.stayOffline()
+		case StateClosing:
+			in = s.drain()
+		}
+		s.step(in)
+	}
+}
+
+// step changes the state, publishes it and tells what led to it.
+func (s *supervisor) step(in input) {
+	to, ok := s.state.next(in)
+	if !ok {
+		panic("holdfast: " + s.state.String() + " cannot end by " + in.String())
+	}
+	s.state = to
+	if to == StateClosed {
+		s.c.left = s.c.out.Close(s.end)
+		s.c.in.Close(s.end)
+		s.note(Event{Kind: EventClosed, Err: s.end})
+	}
+	s.publish()
+	for _, e := range s.pending {
+		s.emit(e)
+	}
+	s.pending = nil
+}
+
+// publish shows the Conn's callers what they may see.
+func (s *supervisor) publish() {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link, c.epoch, c.failures, c.lastErr = s.link, s.epoch, s.retry.failures, s.lastErr
+	if s.state == StateClosed {
+		c.err = s.end
+	}
+	if c.state != s.state {
+		c.state = s.state
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}
+}
+
+// note keeps an event until the state that it leads to is known.
+func (s *supervisor) note(e Event) {
+	s.fill(&e)
+	s.pending = append(s.pending, e)
+}
+
+func (s *supervisor) emit(e Event) {
+	s.fill(&e)
+	e.State = s.state
+	s.c.obs.emit(e)
+}
+
+func (s *supervisor) fill(e *Event) {
+	if !e.Time.IsZero() {
+		return
+	}
+	ep := s.endpoints[s.at]
+	e.Time, e.Endpoint, e.Transport, e.Epoch = time.Now(), ep.name, ep.transport.Name(), s.epoch
+	if s.link != nil {
+		e.Endpoint, e.Transport = s.link.endpoint.name, s.link.transport
+	}
+}
+
+// connect is StateConnecting.
+func (s *supervisor) connect() input {
+	if !s.forced && s.offline() {
+		s.note(Event{Kind: EventOffline, Err: errOffline})
+		return inputOffline
+	}
+	s.forced = false
+	return s.dial()
+}
+
+// dial makes one attempt, in StateConnecting or as a probe in StateOffline.
+func (s *supervisor) dial() input {
+	ep := s.endpoints[s.at]
+	s.attempts++
+	s.c.mu.Lock()
+	s.c.attempts++
+	s.c.mu.Unlock()
+	s.emit(Event{Kind: EventConnecting, Attempt: s.attempts})
+	a := s.c.start(s.ctx, ep, s.attempts, s.epoch+1, s.lastErr)
+	for {
+		select {
+		case <-a.done:
+			if s.ctx.Err() != nil { // CloseNow, whose request is on its way
+				a.discard()
+				return s.closeRequested(<-s.c.closing)
+			}
+			if a.err != nil {
+				return s.attemptFailed(ep, a.err)
+			}
+			s.adopt(a.link)
+			return inputUp
+		case <-s.c.reconnect:
+			s.forced = true
+			return s.redial(a, inputRedial)
+		case <-s.changes:
+			if offline := s.offline(); offline && s.state == StateConnecting {
+				s.note(Event{Kind: EventOffline, Err: errOffline})
+				return s.redial(a, inputOffline)
+			} else if !offline && s.state == StateOffline {
+				return s.redial(a, s.online())
+			}
+		case req := <-s.c.closing:
+			a.abandon()
+			return s.closeRequested(req)
+		}
+	}
+}
+
+// redial gives an attempt up for another one, which must not begin before this
+// one has ended.
+func (s *supervisor) redial(a *attempt, in input) input {
+	a.cancel()
+	select {
+	case <-a.done:
+		a.discard()
+		return in
+	case req := <-s.c.closing:
+		a.abandon()
+		return s.closeRequested(req)
+	}
+}
+
+func (s *supervisor) closeRequested(req *closeRequest) input {
+	s.closing = req
+	return inputClose
+}
+
+// adopt takes a fresh link.
+func (s *supervisor) adopt(l *live) {
+	s.link, s.epoch = l, l.epoch
+	s.note(Event{Kind: EventConnected, Attempt: s.attempts})
+	if s.epoch > 1 {
+		s.note(Event{Kind: EventGap})
+	}
+	s.attempts, s.settling = 0, nil
+	s.c.mu.Lock()
+	s.c.connects++
+	s.c.mu.Unlock()
+	if k, ok := s.network.(learner); ok {
+		if addr, ok := ipOf(l.Info().RemoteAddr); ok {
+			k.Learn(s.target(l.endpoint), addr)
+		}
+	}
+}
+
+// attemptFailed decides what follows from a failed attempt.
+func (s *supervisor) attemptFailed(ep *endpoint, err error) input {
+	e := explain(err, ep, s.opts, s.attempts, s.network.Check(s.ctx, s.target(ep)) == Unreachable)
+	s.lastErr = e
+	s.note(Event{Kind: EventAttemptFailed, Attempt: s.attempts, Err: e})
+	if e.Class == ClassOffline && s.offline() {
+		if s.state != StateOffline {
+			s.note(Event{Kind: EventOffline, Err: e})
+		}
+		return inputOffline
+	}
+	in := s.failed(ep, e, e.Decision, e.RetryAfter, permanent(err))
+	if len(s.settling) > 0 && in == inputFailed && e.Decision == DecisionRetry && e.RetryAfter == 0 && e.StatusCode == 0 {
+		s.delay = min(s.delay, s.settling[0])
+		s.settling = s.settling[1:]
+	} else {
+		s.settling = nil
+	}
+	s.onChange = e.onChange
+	if in == inputFailed {
+		s.note(Event{Kind: EventWaiting, Attempt: s.attempts, Delay: s.delay})
+	}
+	return in
+}
+
+// failed counts a failure and returns inputFailed with s.delay set, or inputStop
+// with s.end set. final: not even another endpoint may be tried.
+func (s *supervisor) failed(ep *endpoint, err error, d Decision, floor time.Duration, final bool) input {
+	if s.opts.Retry.Decide != nil {
+		d = s.opts.Retry.Decide(err, d)
+	}
+	if d == DecisionReauthorize {
+		d = DecisionRetry
+		if s.opts.Authorize == nil || ep.reauthorized {
+			d = DecisionStop
+		}
+		ep.reauthorized = true
+	}
+	ep.retired = d == DecisionStop
+	if s.endpoints[s.at] == ep {
+		s.nextEndpoint()
+	}
+	if final && d == DecisionStop || s.endpoints[s.at].retired {
+		s.end = err
+		return inputStop
+	}
+	delay, ok := s.retry.next(d, floor)
+	if !ok {
+		s.end = &exhaustedError{s.retry.failures, err}
+		return inputStop
+	}
+	s.delay, s.onChange = delay, false
+	return inputFailed
+}
+
+// nextEndpoint moves on to the next one in turn that is not retired, if any.
+func (s *supervisor) nextEndpoint() {
+	for i := 1; i <= len(s.endpoints); i++ {
+		if at := (s.at + i) % len(s.endpoints); !s.endpoints[at].retired {
+			s.at = at
+			return
+		}
+	}
+}
+
+// wait is StateWaiting.
+func (s *supervisor) wait() input {
+	timer := time.NewTimer(s.delay)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return inputDial
+		case <-s.c.reconnect:
+			s.forced = true
+			return inputRedial
+		case <-s.changes:
+			if s.offline() {
+				s.note(Event{Kind: EventOffline, Err: errOffline})
+				return inputOffline
+			}
+			if s.onChange {
+				return inputRedial
+			}
+		case req := <-s.c.closing:
+			return s.closeRequested(req)
+		}
+	}
+}
+
+// stayOffline is StateOffline.
+func (s *supervisor) stayOffline() input {
+	for {
+		probe := time.NewTimer(probeInterval)
+		select {
+		case <-probe.C:
+			if in := s.dial(); in != inputOffline {
+				return in
+			}
+			for _, e := range s.pending { // the state stays, so no step tells it
+				s.emit(e)
+			}
+			s.pending = nil
+			s.publish()
+		case <-s.changes:
+			if !s.offline() {
+				probe.Stop()
+				return s.online()
+			}
+		case <-s.c.reconnect:
+			probe.Stop()
+			s.forced = true
+			return inputRedial
+		case req := <-s.c.closing:
+			probe.Stop()
+			return s.closeRequested(req)
+		}
+		probe.Stop()
+	}
+}
+
+func (s *supervisor) online() input {
+	s.settling = afterOnline
+	s.note(Event{Kind: EventOnline})
+	return inputDial
+}
+
+// offline says that there is no way to the present endpoint, nor to another one,
+// which is then the present one.
+func (s *supervisor) offline() bool {
+	for i := range s.endpoints {
+		at := (s.at + i) % len(s.endpoints)
+		if ep := s.endpoints[at]; !ep.retired && s.network.Check(s.ctx, s.target(ep)) != Unreachable {
+			s.at = at
+			return false
+		}
+	}
+	return true
+}
+
+// target is the host that the network must reach: the proxy's where one is used.
+func (s *supervisor) target(ep *endpoint) string {
+	u := *ep.url
+	if u.Scheme == "ws" || u.Scheme == "wss" {
+		u.Scheme = "http" + u.Scheme[2:]
+	}
+	if proxy, err := s.opts.Proxy(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}}); err == nil && proxy != nil {
+		return hostPort(proxy)
+	}
+	return hostPort(&u)
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ws": "80", "http": "80", "wss": "443", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func ipOf(a net.Addr) (netip.Addr, bool) {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	return t.AddrPort().Addr().Unmap(), true
+}
