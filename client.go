@@ -79,6 +79,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Conn, error) {
 }
 
 func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
+	if err := opts.validatePlatform(); err != nil {
+		return nil, err
+	}
 	o := opts.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err

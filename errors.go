@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/transport"
@@ -43,6 +44,9 @@ type closedError struct{}
 
 func (closedError) Error() string        { return "holdfast: connection closed" }
 func (closedError) Is(target error) bool { return target == net.ErrClosed }
+
+// inner is an error's text inside another one of this package.
+func inner(err error) string { return strings.TrimPrefix(fmt.Sprint(err), "holdfast: ") }
 
 // Phase is how far an attempt to connect came.
 type Phase = transport.Phase
@@ -116,7 +120,7 @@ type DialError struct {
 func (e *DialError) Error() string {
 	s := "holdfast: dial " + e.URL + ": " + e.Class.String()
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + inner(e.Err)
 	}
 	if e.Hint != "" {
 		s += " (" + e.Hint + ")"
@@ -151,7 +155,7 @@ func (e *CloseError) Error() string {
 		s += fmt.Sprintf(" %q", e.Reason)
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + inner(e.Err)
 	}
 	return s
 }
@@ -193,9 +197,9 @@ type SendError struct {
 // Error names outcome, count and cause.
 func (e *SendError) Error() string {
 	if e.Count == 1 {
-		return fmt.Sprintf("holdfast: message %v: %v", e.Outcome, e.Err)
+		return fmt.Sprintf("holdfast: message %v: %s", e.Outcome, inner(e.Err))
 	}
-	return fmt.Sprintf("holdfast: %d messages %v: %v", e.Count, e.Outcome, e.Err)
+	return fmt.Sprintf("holdfast: %d messages %v: %s", e.Count, e.Outcome, inner(e.Err))
 }
 
 // Unwrap returns the cause.
@@ -214,7 +218,7 @@ type UnsentError struct {
 
 // Error names the counts and the cause.
 func (e *UnsentError) Error() string {
-	return fmt.Sprintf("holdfast: closed with %d messages (%d bytes) not sent and %d maybe sent: %v", e.Messages, e.Bytes, e.MaybeSent, e.Err)
+	return fmt.Sprintf("holdfast: closed with %d messages (%d bytes) not sent and %d maybe sent: %s", e.Messages, e.Bytes, e.MaybeSent, inner(e.Err))
 }
 
 // Unwrap returns the cause.
@@ -242,7 +246,7 @@ type exhaustedError struct {
 }
 
 func (e *exhaustedError) Error() string {
-	return fmt.Sprintf("holdfast: %v after %d failures in a row, the last: %v", ErrRetriesExhausted, e.failures, e.last)
+	return fmt.Sprintf("holdfast: %v after %d failures in a row, the last: %s", ErrRetriesExhausted, e.failures, inner(e.last))
 }
 
 func (e *exhaustedError) Unwrap() []error { return []error{ErrRetriesExhausted, e.last} }
@@ -254,7 +258,7 @@ func (e *waitError) Error() string {
 	if e.last == nil {
 		return "holdfast: not connected yet: " + e.ctxErr.Error()
 	}
-	return fmt.Sprintf("holdfast: not connected yet: %v, the last failure: %v", e.ctxErr, e.last)
+	return fmt.Sprintf("holdfast: not connected yet: %v, the last failure: %s", e.ctxErr, inner(e.last))
 }
 
 func (e *waitError) Unwrap() []error {

@@ -191,5 +191,5 @@ func validateClose(code StatusCode, reason string) error {
 	case !utf8.ValidString(reason):
 		return optionError("reason", "is not UTF-8")
 	}
-	return nil
+	return validateClosePlatform(code)
 }

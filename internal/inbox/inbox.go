@@ -5,6 +5,7 @@ package inbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,8 @@ import (
 // Overhead is what a message counts beyond its bytes, so that empty ones are
 // bounded too.
 const Overhead = 64
+
+var errNotHeld = errors.New("nothing is held for OnConnect")
 
 // Queue hands each message to one receiver, in order. It is safe for concurrent
 // use, but Room and Put belong to the one reader of a link.
@@ -70,7 +73,11 @@ func (l *lane) pop() transport.Message {
 	return m
 }
 
+// end ends the lane, unless it has ended before.
 func (l *lane) end(err error) {
+	if l.err != nil {
+		return
+	}
 	l.err = err
 	for _, r := range l.waiting {
 		r.err = err
@@ -82,19 +89,16 @@ func (l *lane) end(err error) {
 // New returns an empty Queue that takes messages until limit bytes are in it.
 // onPause hears when the reader has to wait for room; it must not block.
 func New(limit int, onPause func()) *Queue {
-	return &Queue{limit: limit, onPause: onPause, room: make(chan struct{}, 1)}
+	return &Queue{limit: limit, onPause: onPause, room: make(chan struct{}, 1), held: lane{err: errNotHeld}}
 }
 
-// Room waits until there is room for one message of any size; false once stop
-// is closed.
+// Room waits until there is room for one message of any size; false if stop is
+// closed first.
 func (q *Queue) Room(stop <-chan struct{}) bool {
 	for {
 		q.mu.Lock()
 		full := q.full() && !q.draining
 		began := full && !q.paused
-		if q.paused && !full {
-			q.resumed = time.Now()
-		}
 		q.paused = full
 		q.mu.Unlock()
 		if !full {
@@ -107,9 +111,9 @@ func (q *Queue) Room(stop <-chan struct{}) bool {
 		case <-q.room:
 		case <-stop:
 			q.mu.Lock()
+			defer q.mu.Unlock()
 			q.paused = false
-			q.mu.Unlock()
-			return false
+			return q.draining
 		}
 	}
 }
@@ -166,9 +170,7 @@ func (q *Queue) take(ctx context.Context, l *lane) (transport.Message, error) {
 	case l.msgs.Len() > 0:
 		defer q.mu.Unlock()
 		m := l.pop()
-		if !q.full() {
-			q.wakeReader()
-		}
+		q.resume()
 		return m, nil
 	case l.err != nil:
 		defer q.mu.Unlock()
@@ -190,7 +192,12 @@ func (q *Queue) take(ctx context.Context, l *lane) (transport.Message, error) {
 	return r.m, r.err
 }
 
-func (q *Queue) wakeReader() {
+// resume lets a paused reader go on if there is room.
+func (q *Queue) resume() {
+	if !q.paused || q.full() && !q.draining {
+		return
+	}
+	q.paused, q.resumed = false, time.Now()
 	select {
 	case q.room <- struct{}{}:
 	default:
@@ -201,6 +208,7 @@ func (q *Queue) wakeReader() {
 func (q *Queue) Hold() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.held.end(errNotHeld)
 	q.holding, q.held = true, lane{}
 }
 
@@ -213,15 +221,17 @@ func (q *Queue) EndHeld(err error) {
 	}
 }
 
-// Release gives what TakeHeld left to Receive, or forgets it.
+// Release gives what TakeHeld left to Receive, or forgets it. It ends TakeHeld,
+// if EndHeld has not.
 func (q *Queue) Release(forget bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !forget && q.held.msgs.Len() > 0 {
+	for !forget && q.ready.err == nil && q.held.msgs.Len() > 0 {
 		q.ready.put(q.held.pop())
 	}
-	q.holding, q.held = false, lane{}
-	q.wakeReader()
+	q.held.end(errNotHeld)
+	q.holding, q.held = false, lane{err: q.held.err}
+	q.resume()
 }
 
 // Drain keeps the reader reading for the sake of the close handshake: what finds
@@ -230,16 +240,14 @@ func (q *Queue) Drain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.draining = true
-	q.wakeReader()
+	q.resume()
 }
 
 // Close ends the queue: receivers get err, after what is in it.
 func (q *Queue) Close(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ready.err == nil {
-		q.ready.end(err)
-	}
+	q.ready.end(err)
 }
 
 // Stats are counts since the Queue was made, and what it holds.

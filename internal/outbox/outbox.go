@@ -66,7 +66,7 @@ type entry struct {
 // belong to the one writer and whoever starts and joins it.
 type Queue struct {
 	limits Limits
-	onDrop func(n int, err error) // called without the lock
+	onDrop func(n int, err error) // called by unlock
 	ready  chan struct{}          // capacity 1: the writer has something to do
 
 	mu        sync.Mutex
@@ -85,7 +85,9 @@ type Queue struct {
 
 	lastSeq  uint64 // accepted
 	receipts receipts
-	lost     Loss // not yet told to anybody
+	lost     Loss  // not yet told to anybody
+	left     *Loss // what Close found, if anything
+	untold   drops // not yet told to onDrop
 	stats    Stats
 }
 
@@ -119,7 +121,6 @@ func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error 
 	}
 	p := &push{entry: entry{Message: m, waiter: w}}
 	q.mu.Lock()
-	dropped := 0
 	switch {
 	case q.closeErr != nil:
 		p.err = q.closeErr
@@ -130,16 +131,9 @@ func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error 
 	default:
 		p.done = make(chan struct{})
 		q.blocked = append(q.blocked, p)
-		// What is being written just now cannot be dropped: there is room
-		// again within the writer's deadline.
-		for q.limits.WhenFull == DropOldest && slices.Contains(q.blocked, p) && q.dropOldest() {
-			dropped++
-		}
+		q.settle() // DropOldest lets it in, unless the writer has what is in its way
 	}
-	q.mu.Unlock()
-	if dropped > 0 {
-		q.onDrop(dropped, ErrDropped)
-	}
+	q.unlock()
 	if p.done == nil {
 		return p.err
 	}
@@ -150,9 +144,9 @@ func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error 
 		if i := slices.Index(q.blocked, p); i >= 0 {
 			q.blocked = slices.Delete(q.blocked, i, i+1)
 			p.err = ctx.Err()
-			q.admit() // a smaller one behind it may fit
+			q.settle() // a smaller one behind it may fit
 		}
-		q.mu.Unlock()
+		q.unlock()
 	}
 	return p.err
 }
@@ -178,10 +172,16 @@ func (q *Queue) accept(e entry) {
 	q.wake()
 }
 
-// admit lets blocked senders in, in their order, while there is room.
+// admit lets blocked senders in, in their order, while there is room or
+// DropOldest can make it.
 func (q *Queue) admit() {
-	for len(q.blocked) > 0 && q.fits(len(q.blocked[0].Data)) {
+	for len(q.blocked) > 0 {
 		p := q.blocked[0]
+		for !q.fits(len(p.Data)) {
+			if q.limits.WhenFull != DropOldest || !q.dropOldest() {
+				return
+			}
+		}
 		q.blocked = slices.Delete(q.blocked, 0, 1)
 		q.accept(p.entry)
 		close(p.done)
@@ -196,69 +196,12 @@ func (q *Queue) wake() {
 	}
 }
 
-// dropOldest gives up the oldest message that is not being written right now;
-// false if there is none.
-func (q *Queue) dropOldest() bool {
-	switch {
-	case q.kept.Len() > 0:
-		e := q.kept.Pop()
-		q.keptBytes -= len(e.Data)
-		e.written = true
-		q.drop(e, ErrDropped)
-	case q.queue.Len() > q.taken:
-		q.drop(q.queue.Remove(q.taken), ErrDropped)
-	default:
-		return false
-	}
-	return true
-}
-
-// drop accounts for a message that has been removed unsent.
-func (q *Queue) drop(e entry, err error) {
-	q.bytes -= len(e.Data)
-	q.stats.Dropped++
-	loss := &Loss{Maybe: e.written, Count: 1, Err: err}
-	if e.waiter != nil {
-		e.waiter.finish(loss)
-	} else {
-		q.lost.add(loss)
-	}
-	q.settle()
-}
-
-// armExpiry sets the timer for the oldest message that may grow stale.
-func (q *Queue) armExpiry() {
-	if q.limits.MaxAge <= 0 || q.expiry != nil || q.ended || q.queue.Len() == q.taken {
-		return
-	}
-	q.expiry = time.AfterFunc(time.Until(q.queue.At(q.taken).at.Add(q.limits.MaxAge)), q.expire)
-}
-
-func (q *Queue) expire() {
-	q.mu.Lock()
-	q.expiry = nil
-	n := q.dropStale()
-	q.armExpiry()
-	q.mu.Unlock()
-	if n > 0 {
-		q.onDrop(n, ErrStale)
-	}
-}
-
-func (q *Queue) dropStale() (n int) {
-	if q.limits.MaxAge <= 0 {
-		return 0
-	}
-	for now := time.Now(); q.queue.Len() > q.taken && now.Sub(q.queue.At(q.taken).at) >= q.limits.MaxAge; n++ {
-		q.drop(q.queue.Remove(q.taken), ErrStale)
-	}
-	return n
-}
-
 // settle follows each change of what is unsettled: it admits blocked senders,
-// lets waiters go and notices that all is written.
+// lets waiters go or has the writer ping for them, and notices that all is
+// written.
 func (q *Queue) settle() {
 	q.admit()
+	q.armExpiry()
 	low := q.low()
 	q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool {
 		if low > w.to {
@@ -266,6 +209,9 @@ func (q *Queue) settle() {
 		}
 		return w.finished
 	})
+	if slices.ContainsFunc(q.waiters, q.wantsPing) {
+		q.wake()
+	}
 	if q.closeErr != nil && q.queue.Len() == 0 && !isClosed(q.drained) {
 		close(q.drained)
 	}
@@ -293,11 +239,19 @@ func (q *Queue) low() uint64 {
 	return q.lastSeq + 1
 }
 
+// covered is the number up to which every message is written or settled.
+func (q *Queue) covered() uint64 {
+	if q.queue.Len() > 0 {
+		return q.queue.At(0).seq - 1
+	}
+	return q.lastSeq
+}
+
 // BeginClose accepts no more: Push fails with err, blocked ones at once. What
 // was accepted still goes out.
 func (q *Queue) BeginClose(err error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.closeErr != nil {
 		return
 	}
@@ -310,8 +264,13 @@ func (q *Queue) BeginClose(err error) {
 	q.settle()
 }
 
-// Drained is closed once nothing is left to write after BeginClose.
-func (q *Queue) Drained() <-chan struct{} { return q.drained }
+// Drained is closed once nothing is left to write after BeginClose; LinkDown with
+// Keep may begin another one.
+func (q *Queue) Drained() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.drained
+}
 
 // Left is what Close found.
 type Left struct {
@@ -336,21 +295,28 @@ func (q *Queue) Close(err error) Left {
 		left.Messages++
 		left.Bytes += int64(len(e.Data))
 	}
+	if n := left.Messages + left.MaybeSent; n > 0 {
+		q.left = &Loss{Maybe: left.MaybeSent > 0, Count: n, Err: err}
+	}
+	told := false
 	for _, w := range q.waiters {
 		loss := q.pending(w, err)
 		if w.flush {
-			loss.add(&q.lost)
+			told = true
+			loss.Count += max(q.lost.Count, w.lost.Count)
+			loss.Maybe = loss.Maybe || q.lost.Maybe || w.lost.Maybe
 		}
 		w.finish(loss)
+	}
+	if told {
+		q.lost = Loss{}
 	}
 	q.waiters = nil
 	q.queue.Reset()
 	q.kept.Reset()
 	q.bytes, q.keptBytes, q.batch = 0, 0, nil
 	q.receipts.reset()
-	if q.expiry != nil {
-		q.expiry.Stop()
-	}
+	q.disarmExpiry()
 	if !isClosed(q.drained) {
 		close(q.drained)
 	}

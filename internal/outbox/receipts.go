@@ -26,14 +26,14 @@ type receipts struct {
 }
 
 type ping struct {
-	id, upTo uint64
-	unproven int // of those at the time of the ping
+	id, upTo uint64 // upTo: all up to it were written or settled before
+	unproven int    // messages that were unproven then
 	at       time.Time
 }
 
 // reset forgets the present link.
 func (r *receipts) reset() {
-	r.proven, r.unproven, r.pings, r.asked, r.due = r.written, 0, nil, false, false
+	r.proven, r.unproven, r.pings, r.asked, r.due = max(r.proven, r.written), 0, nil, false, false
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timer = nil
@@ -51,13 +51,10 @@ func (q *Queue) Take(stop <-chan struct{}) (group []transport.Message, ok bool) 
 		default:
 		}
 		q.mu.Lock()
-		stale := q.dropStale()
+		q.dropStale()
 		group = q.take()
 		ping := q.receipts.asked || q.receiptDue()
-		q.mu.Unlock()
-		if stale > 0 {
-			q.onDrop(stale, ErrStale)
-		}
+		q.unlock()
 		if len(group) > 0 || ping {
 			return group, true
 		}
@@ -86,7 +83,7 @@ func (q *Queue) take() []transport.Message {
 // link, the rest stays queued.
 func (q *Queue) Written(n int) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	r := &q.receipts
 	for range n {
 		e := q.queue.Pop()
@@ -107,7 +104,7 @@ func (q *Queue) Written(n int) {
 		r.timer = time.AfterFunc(maxUnproven, func() {
 			q.mu.Lock()
 			r.timer = nil
-			r.due = q.kept.Len() > 0
+			r.due = q.uncovered()
 			q.mu.Unlock()
 			q.wake()
 		})
@@ -139,9 +136,10 @@ func (q *Queue) receiptDue() bool {
 	return slices.ContainsFunc(q.waiters, q.wantsPing)
 }
 
-// wantsPing: all that w waits for is written, and no ping has followed it.
+// wantsPing: nothing that w waits for is still to be written, and no ping has
+// followed it.
 func (q *Queue) wantsPing(w *Waiter) bool {
-	return w.pinged.IsZero() && q.receipts.written >= w.to && (q.queue.Len() == 0 || q.queue.At(0).seq > w.to)
+	return w.pinged.IsZero() && w.to <= q.covered()
 }
 
 // uncovered says that kept messages were written after the last ping.
@@ -164,10 +162,12 @@ func (q *Queue) NextPing(answered bool) (id uint64, due bool) {
 	r.due = false
 	r.lastPing++
 	now := time.Now()
-	if len(r.pings) == maxPings { // a later answer covers it
-		r.pings = append(r.pings[:0], r.pings[1:]...)
+	if len(r.pings) == maxPings {
+		// The last gives way, not the first: where more are on their way than
+		// are remembered, the first is the one whose answer comes next.
+		r.pings = r.pings[:maxPings-1]
 	}
-	r.pings = append(r.pings, ping{id: r.lastPing, upTo: r.written, unproven: r.unproven, at: now})
+	r.pings = append(r.pings, ping{id: r.lastPing, upTo: q.covered(), unproven: r.unproven, at: now})
 	for _, w := range q.waiters {
 		if q.wantsPing(w) {
 			w.pinged = now
@@ -178,36 +178,42 @@ func (q *Queue) NextPing(answered bool) (id uint64, due bool) {
 }
 
 // Pong takes the peer's answer to the ping id, which answers all earlier ones
-// too (RFC 6455, section 5.5.3). ok is false for an id that is not waited for.
+// too (RFC 6455, section 5.5.3). ok is false where it gives no round trip: id is
+// not remembered.
 func (q *Queue) Pong(id uint64) (rtt time.Duration, ok bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	r := &q.receipts
-	for i, p := range r.pings {
-		if p.id != id {
-			continue
-		}
-		r.pings = append(r.pings[:0], r.pings[i+1:]...)
-		for j := range r.pings {
-			r.pings[j].unproven -= p.unproven
-		}
-		r.proven = p.upTo
-		r.unproven -= p.unproven
-		for q.kept.Len() > 0 && q.kept.At(0).seq <= p.upTo {
-			n := len(q.kept.Pop().Data)
-			q.bytes -= n
-			q.keptBytes -= n
-		}
-		q.settle()
-		return time.Since(p.at), true
+	n := len(r.pings)
+	for n > 0 && r.pings[n-1].id > id {
+		n--
 	}
-	return 0, false
+	if n == 0 || id > r.lastPing {
+		return 0, false
+	}
+	p := r.pings[n-1]
+	r.pings = slices.Delete(r.pings, 0, n)
+	for i := range r.pings {
+		r.pings[i].unproven -= p.unproven
+	}
+	r.proven = p.upTo
+	r.unproven -= p.unproven
+	for q.kept.Len() > 0 && q.kept.At(0).seq <= p.upTo {
+		size := len(q.kept.Pop().Data)
+		q.bytes -= size
+		q.keptBytes -= size
+	}
+	q.settle()
+	if p.id != id {
+		return 0, false
+	}
+	return time.Since(p.at), true
 }
 
 // Proven says that the peer has read all that was written.
 func (q *Queue) Proven() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.receipts.reset()
 	q.kept.Reset()
 	q.bytes -= q.keptBytes
@@ -220,9 +226,12 @@ func (q *Queue) Proven() {
 // writer has been joined.
 func (q *Queue) LinkDown(err error) (unknown int) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	r := &q.receipts
 	unknown = r.unproven
+	if unknown > 0 {
+		q.tellFlushes(r.proven+1, r.written, &Loss{Maybe: true, Count: unknown, Err: err})
+	}
 	told := 0
 	for _, w := range q.waiters {
 		w.pinged = time.Time{}
@@ -247,7 +256,10 @@ func (q *Queue) LinkDown(err error) (unknown int) {
 			again.Push(e)
 		}
 		q.queue, q.keptBytes = again, 0
-		q.armExpiry()
+		q.disarmExpiry() // those in front are older
+		if isClosed(q.drained) {
+			q.drained = make(chan struct{})
+		}
 	}
 	q.settle()
 	return unknown

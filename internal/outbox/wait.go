@@ -1,9 +1,12 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/deque"
 )
 
 // Loss is the error of Wait: Count messages have no receipt and, but for a
@@ -37,6 +40,7 @@ type Waiter struct {
 	signal   chan struct{}
 	finished bool
 	err      error // *Loss
+	lost     Loss  // of a Flush: of its messages, while it waited
 }
 
 // NewWaiter returns a Waiter for one Push.
@@ -65,16 +69,25 @@ func (q *Queue) Flush() *Waiter {
 	w := NewWaiter()
 	w.flush = true
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	w.from, w.to = q.low(), q.lastSeq
-	q.waiters = append(q.waiters, w)
 	if q.ended {
-		w.finish(nil)
+		w.finish(q.left)
 		return w
 	}
+	q.waiters = append(q.waiters, w)
 	q.settle()
-	q.wake()
 	return w
+}
+
+// tellFlushes tells each Flush that waits for any of the messages from lo to hi
+// that they are lost: nil would say that the peer has read them.
+func (q *Queue) tellFlushes(lo, hi uint64, l *Loss) {
+	for _, w := range q.waiters {
+		if from, to := max(lo, w.from), min(hi, w.to); w.flush && from <= to {
+			w.lost.add(&Loss{Maybe: l.Maybe, Count: min(l.Count, int(to-from+1)), Err: l.Err})
+		}
+	}
 }
 
 // Wait blocks until the fate of w's messages is settled. nil means that the
@@ -95,6 +108,7 @@ func (q *Queue) Wait(ctx context.Context, w *Waiter, timeout time.Duration, noPo
 			left := time.Until(w.pinged.Add(timeout))
 			if left <= 0 {
 				q.abandon(w, noPong)
+				q.settle()
 			} else {
 				if timer == nil {
 					timer = time.NewTimer(left)
@@ -105,33 +119,49 @@ func (q *Queue) Wait(ctx context.Context, w *Waiter, timeout time.Duration, noPo
 			}
 		}
 		if w.finished {
-			defer q.mu.Unlock()
-			if w.err == nil && w.flush && q.lost.Count > 0 {
-				lost := q.lost
-				q.lost = Loss{}
-				return &lost
-			}
-			return w.err
+			defer q.unlock()
+			return q.result(w)
 		}
-		q.mu.Unlock()
+		q.unlock()
 		select {
 		case <-w.signal:
 		case <-expired:
 		case <-ctx.Done():
 			q.mu.Lock()
 			q.abandon(w, ctx.Err())
-			q.mu.Unlock()
+			q.settle()
+			q.unlock()
 		}
 	}
+}
+
+// result is what Wait returns. A Flush tells all that was lost and that no other
+// has told, and what was lost of its own messages whoever else tells it.
+func (q *Queue) result(w *Waiter) error {
+	if w.err != nil || !w.flush {
+		return w.err
+	}
+	lost := q.lost
+	q.lost = Loss{}
+	lost.Count = max(lost.Count, w.lost.Count)
+	lost.Maybe = lost.Maybe || w.lost.Maybe
+	if lost.Err == nil {
+		lost.Err = w.lost.Err
+	}
+	if lost.Count == 0 {
+		return nil
+	}
+	return &lost
 }
 
 // FailWaiters ends every Wait with err: no proof can come.
 func (q *Queue) FailWaiters(err error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, w := range slices.Clone(q.waiters) {
+	defer q.unlock()
+	for _, w := range q.waiters {
 		q.abandon(w, err)
 	}
+	q.settle()
 }
 
 // abandon ends a Wait with err. A single message that no writer has is taken
@@ -143,34 +173,22 @@ func (q *Queue) abandon(w *Waiter, err error) {
 	loss := q.pending(w, err)
 	if w.flush {
 		loss.Maybe = true // what is queued will still go out
-	}
-	if !w.flush && !loss.Maybe {
-		for i := q.taken; i < q.queue.Len(); i++ {
-			if e := q.queue.At(i); e.seq == w.to {
-				q.bytes -= len(e.Data)
-				q.queue.Remove(i)
-				break
-			}
-		}
+	} else if i, end := span(&q.queue, w); i < end && !loss.Maybe {
+		q.bytes -= len(q.queue.Remove(i).Data)
 	}
 	w.finish(loss)
-	q.settle()
 }
 
 // pending describes the unsettled messages of a waiter.
 func (q *Queue) pending(w *Waiter, err error) *Loss {
 	loss := &Loss{Err: err}
-	for i, e := range q.queue.All() {
-		if w.from <= e.seq && e.seq <= w.to {
-			loss.Count++
-			loss.Maybe = loss.Maybe || e.written || i < q.taken
-		}
+	if i, end := span(&q.queue, w); i < end {
+		loss.Count = end - i
+		loss.Maybe = i < q.taken || q.queue.At(i).written // such ones are in front
 	}
-	for _, e := range q.kept.All() {
-		if w.from <= e.seq && e.seq <= w.to {
-			loss.Count++
-			loss.Maybe = true
-		}
+	if i, end := span(&q.kept, w); i < end {
+		loss.Count += end - i
+		loss.Maybe = true
 	}
 	r := &q.receipts
 	if lo, hi := max(w.from, r.proven+1), min(w.to, r.written); r.unproven > 0 && lo <= hi {
@@ -178,4 +196,12 @@ func (q *Queue) pending(w *Waiter, err error) *Loss {
 		loss.Maybe = true
 	}
 	return loss
+}
+
+// span says where in d the messages of a waiter are, from i to before end.
+func span(d *deque.Deque[entry], w *Waiter) (i, end int) {
+	bySeq := func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) }
+	i, _ = slices.BinarySearchFunc(d.All(), w.from, bySeq)
+	end, _ = slices.BinarySearchFunc(d.All(), w.to+1, bySeq)
+	return i, end
 }

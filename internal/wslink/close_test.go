@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -161,6 +162,89 @@ func TestCloseKeepsUpToTheLimit(t *testing.T) {
 	}
 	assert.Positive(t, n)
 	assert.Less(t, n, 10)
+}
+
+// Reads beside a Close that has begun to drop messages see no gap either.
+func TestReadsBesideCloseSeeNoGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, server := memLink(t) // keeps 1 MiB
+		closed := make(chan error, 1)
+		go func() { closed <- l.Close(t.Context(), 1000, "") }()
+		server.nextClose()
+		payload := make([]byte, 300<<10)
+		for i := range 5 {
+			payload[0] = byte(i)
+			server.Write(frame(0x82, payload...))
+		}
+		synctest.Wait()
+		got := make(chan byte, 100)
+		go func() {
+			defer close(got)
+			for {
+				_, data, err := l.Read(nil)
+				if err != nil {
+					return
+				}
+				got <- data[0]
+			}
+		}()
+		for i := range 10 {
+			server.Write(frame(0x82, byte(100+i)))
+			synctest.Wait()
+		}
+		server.Write(closeFrame(1000, ""))
+		require.NoError(t, <-closed)
+		next := byte(0)
+		for b := range got {
+			assert.Equal(t, next, b)
+			next++
+		}
+		assert.Equal(t, byte(3), next)
+		server.Close()
+	})
+}
+
+// coder's finalizer closes a channel, which ends the process if the link was
+// made in a bubble and is still unreleased when the collector finds it.
+func TestNothingIsLeftToTheCollector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, server := memLink(t)
+		l.Abort()
+		server.Close()
+
+		l, server = memLink(t)
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			l.Read(nil)
+		}()
+		synctest.Wait()
+		l.Abort()
+		<-read
+		server.Close()
+
+		l, server = memLink(t)
+		server.Write(frame(0x83))
+		l.Read(nil)
+		require.Error(t, l.Close(t.Context(), 1000, ""))
+		server.Close()
+	})
+	collected := make(chan struct{})
+	runtime.GC()
+	runtime.SetFinalizer(new([64]byte), func(*[64]byte) { close(collected) })
+	runtime.GC()
+	receive(t, collected)
+}
+
+func TestControlFrameThatIsNeverComplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, server := memLink(t)
+		server.Write(frame(0x89, 1, 2, 3)[:4])
+		_, _, err := l.Read(nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		l.Abort()
+		server.Close()
+	})
 }
 
 func TestCloseCodesThatCannotBeSent(t *testing.T) {
@@ -416,6 +500,7 @@ func memLink(t *testing.T) (transport.Link, *wire) {
 	nw := memnet.New()
 	ln, err := nw.Listen("127.0.0.1:80")
 	require.NoError(t, err)
+	defer ln.Close()
 	served := make(chan *wire, 1)
 	go func() {
 		c, err := ln.Accept()

@@ -95,6 +95,18 @@ func TestAnswers(t *testing.T) {
 			assert.ErrorContains(t, te, tt.text)
 		})
 	}
+	t.Run("the connection is closed", func(t *testing.T) {
+		closed := make(chan struct{})
+		ln := listen(t, func(c net.Conn) {
+			defer close(closed)
+			w := &wire{Conn: c}
+			readRequest(w)
+			c.Write([]byte("SSH-2.0-x\r\n\r\n"))
+			w.drain()
+		})
+		dialError(t, testContext(t), request(t, "ws://"+ln.Addr().String()))
+		receive(t, closed)
+	})
 	t.Run("an echo of the request", func(t *testing.T) {
 		ln := listen(t, func(c net.Conn) { io.Copy(c, c) })
 		dialError(t, testContext(t), request(t, "ws://"+ln.Addr().String()+"/?token=SECRET"))
@@ -252,6 +264,34 @@ func TestDialerThatIgnoresItsContext(t *testing.T) {
 		_, err = c.Read(make([]byte, 1))
 		require.Error(t, err, "the late connection is closed")
 		c.Close()
+	})
+}
+
+// coder would read the body of a 101 that it rejects, which is the connection.
+func TestRejectedAnswerTakesNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := memnet.New()
+		ln, err := nw.Listen("127.0.0.1:80")
+		require.NoError(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			w := &wire{Conn: c}
+			readRequest(w)
+			c.Write([]byte("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+			w.drain()
+			c.Close()
+		}()
+		r := request(t, "ws://127.0.0.1/")
+		r.DialContext = nw.DialContext
+		start := time.Now()
+		dialError(t, t.Context(), r)
+		assert.Zero(t, time.Since(start))
+		<-done
 	})
 }
 

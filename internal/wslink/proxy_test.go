@@ -183,6 +183,27 @@ func TestBehindAProxyThePhaseGoesOn(t *testing.T) {
 	}
 }
 
+// TLSConfig.ServerName is the target's name, not the proxy's.
+func TestServerNameIsNotTheProxys(t *testing.T) {
+	wss, cfg := tlsServer(t, echo(nil))
+	proxy := connectProxy(t, hostOf(wss), make(chan *http.Request, 1), "200 OK", &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}})
+	r := request(t, "wss://target.test/")
+	r.TLSConfig = cfg.Clone()
+	r.TLSConfig.ServerName = "example.com"
+	r.Proxy = http.ProxyURL(parse(t, "https://"+proxy))
+	talk(t, dial(t, r))
+
+	r.Proxy = http.ProxyURL(parse(t, "https://proxy.test"))
+	r.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, proxy)
+	}
+	te := dialError(t, testContext(t), r)
+	assert.Equal(t, transport.PhaseProxy, te.Phase)
+	var untrusted *tls.CertificateVerificationError
+	require.ErrorAs(t, te, &untrusted)
+}
+
 // A proxy may send the first bytes of the tunnel with its answer.
 func TestBytesBehindTheProxysAnswer(t *testing.T) {
 	ln := listen(t, func(c net.Conn) {

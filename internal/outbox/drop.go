@@ -1,0 +1,88 @@
+package outbox
+
+import "time"
+
+// drops counts dropped messages by their cause.
+type drops struct{ full, stale int }
+
+// unlock unlocks the queue after whatever may have dropped messages.
+func (q *Queue) unlock() {
+	d := q.untold
+	q.untold = drops{}
+	q.mu.Unlock()
+	if d.full > 0 {
+		q.onDrop(d.full, ErrDropped)
+	}
+	if d.stale > 0 {
+		q.onDrop(d.stale, ErrStale)
+	}
+}
+
+// dropOldest gives up the oldest message that is not being written right now;
+// false if there is none.
+func (q *Queue) dropOldest() bool {
+	switch {
+	case q.kept.Len() > 0:
+		e := q.kept.Pop()
+		q.keptBytes -= len(e.Data)
+		e.written = true
+		q.drop(e, ErrDropped)
+	case q.queue.Len() > q.taken:
+		q.drop(q.queue.Remove(q.taken), ErrDropped)
+	default:
+		return false
+	}
+	q.untold.full++
+	return true
+}
+
+// drop accounts for a message that has been removed; settle follows.
+func (q *Queue) drop(e entry, err error) {
+	q.bytes -= len(e.Data)
+	q.stats.Dropped++
+	loss := &Loss{Maybe: e.written, Count: 1, Err: err}
+	if e.waiter != nil && !e.waiter.finished {
+		e.waiter.finish(loss)
+	} else {
+		q.lost.add(loss)
+	}
+	q.tellFlushes(e.seq, e.seq, loss)
+}
+
+// armExpiry sets the timer for the oldest message that may grow stale.
+func (q *Queue) armExpiry() {
+	if q.limits.MaxAge <= 0 || q.expiry != nil || q.ended || q.queue.Len() == q.taken {
+		return
+	}
+	q.expiry = time.AfterFunc(time.Until(q.queue.At(q.taken).at.Add(q.limits.MaxAge)), q.expire)
+}
+
+func (q *Queue) disarmExpiry() {
+	if q.expiry != nil {
+		q.expiry.Stop()
+		q.expiry = nil
+	}
+}
+
+func (q *Queue) expire() {
+	q.mu.Lock()
+	defer q.unlock()
+	q.disarmExpiry()
+	q.dropStale()
+	q.armExpiry()
+}
+
+// dropStale gives up what has waited for MaxAge.
+func (q *Queue) dropStale() {
+	if q.limits.MaxAge <= 0 {
+		return
+	}
+	before := q.untold.stale
+	for now := time.Now(); q.queue.Len() > q.taken && now.Sub(q.queue.At(q.taken).at) >= q.limits.MaxAge; {
+		q.drop(q.queue.Remove(q.taken), ErrStale)
+		q.untold.stale++
+	}
+	if q.untold.stale > before {
+		q.settle()
+	}
+}
