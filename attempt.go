@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -60,7 +61,7 @@ func (a *attempt) connect(c *Conn, ep *endpoint, number int, epoch uint64, last 
 	link, err := ep.transport.Dial(ctx, &transport.Request{
 		URL: ep.url, Header: ep.header, Host: o.Host, Subprotocols: o.Subprotocols, Compression: o.Compression,
 		Authorize: a.authorizer(o, last), AllowInsecureCredentials: o.AllowInsecureCredentials, Jar: c.jar,
-		TLSConfig: o.TLSConfig, Proxy: o.Proxy, DialContext: o.DialContext,
+		TLSConfig: o.TLSConfig, Proxy: o.Proxy, DialContext: a.dialer(o),
 		MaxMessageSize: o.MaxMessageSize, WriteTimeout: o.WriteTimeout, OnPong: c.pong,
 	})
 	if err != nil {
@@ -85,6 +86,19 @@ func (a *attempt) authorizer(o *Options, last error) func(context.Context, *http
 	}
 	return func(ctx context.Context, r *http.Request) error {
 		return a.callback(func() error { return o.Authorize(ctx, r, last) })
+	}
+}
+
+func (a *attempt) dialer(o *Options) func(context.Context, string, string) (net.Conn, error) {
+	if o.DialContext == nil {
+		return nil
+	}
+	return func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+		err = a.callback(func() error {
+			conn, err = o.DialContext(ctx, network, addr)
+			return err
+		})
+		return conn, err
 	}
 }
 

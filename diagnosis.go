@@ -24,7 +24,7 @@ func explain(err error, ep *endpoint, o *Options, attempt int, unreachable bool)
 	}
 	var facts *transport.Error
 	if errors.As(err, &facts) {
-		e.Err = facts.Err
+		e.Err = redact.Error(facts.Err)
 	}
 	var lost *CloseError
 	if v.Phase == PhaseOnConnect && v.Decision != DecisionStop && errors.As(err, &lost) {

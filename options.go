@@ -29,7 +29,8 @@ type Options struct {
 	// request. A changed scheme or host is an error. last is the failure
 	// before, such as a *DialError with status 401; nil at first. Its error is
 	// the attempt's, and is retried unless it wraps backoff.Permanent of
-	// github.com/cenkalti/backoff/v4. It must return when ctx ends.
+	// github.com/cenkalti/backoff/v4. It must return when ctx ends: the next
+	// attempt waits for it.
 	Authorize func(ctx context.Context, r *http.Request, last error) error
 	// Host overrides the Host header.
 	Host string
@@ -42,7 +43,8 @@ type Options struct {
 	// ws:// too), socks5 or socks5h. nil is http.ProxyFromEnvironment.
 	Proxy func(*http.Request) (*url.URL, error)
 	// DialContext makes TCP connections; nil is a net.Dialer. Where it is
-	// set, the system's Network does not call the host offline.
+	// set, the system's Network does not call the host offline. It must
+	// return when ctx ends: the next attempt waits for it.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Subprotocols are offered in this order (RFC 6455, section 1.9).
 	Subprotocols []string

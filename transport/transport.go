@@ -48,8 +48,8 @@ type Link interface {
 	Ping(id uint64) error
 	// Close says code and reason to the peer, waits until ctx ends for its
 	// answer, and frees the link. nil means that the peer answered, and so
-	// has read all that was written before. A Read under way goes on until
-	// the answer arrives.
+	// has read all that was written before. Only Read meets the answer: go on
+	// reading until it fails.
 	Close(ctx context.Context, code uint16, reason string) error
 	// Abort frees the link at once, without a word to the peer. Calls under
 	// way return with an error. It may be called more than once, and after Close.
@@ -88,6 +88,7 @@ type Request struct {
 	Compression  bool
 	// Authorize runs on every request just before it is sent, with its http
 	// or https URL. It may change header, path and query; nil does nothing.
+	// Dial waits for it and for DialContext: they must return when ctx ends.
 	Authorize func(ctx context.Context, r *http.Request) error
 	// AllowInsecureCredentials lets what Authorize sets travel without TLS.
 	AllowInsecureCredentials bool

@@ -76,6 +76,11 @@ func dated(from, to time.Time) error {
 	return verification(x509.CertificateInvalidError{Cert: &x509.Certificate{NotBefore: from, NotAfter: to}, Reason: x509.Expired})
 }
 
+// datedAuthority is dated, of the certificate above the server's own.
+func datedAuthority(from, to time.Time) error {
+	return verification(x509.CertificateInvalidError{Cert: &x509.Certificate{Raw: []byte("authority"), NotBefore: from, NotAfter: to}, Reason: x509.Expired})
+}
+
 type alert uint8 // as crypto/tls's unexported one
 
 func (a alert) Error() string { return "tls: handshake failure" }
@@ -233,6 +238,10 @@ var cases = []testCase{
 		transport.ClassTLSTrust, tlsPhase, slowly, "set the clock"},
 	{"chain expired, as macOS and Windows report", Facts{Err: failed(tlsPhase, verification(x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}))},
 		transport.ClassTLSTrust, tlsPhase, slowly, "above that of"},
+	{"the authority's certificate expired", Facts{Err: failed(tlsPhase, datedAuthority(now.AddDate(-2, 0, 0), now.AddDate(-1, 0, 0)))},
+		transport.ClassTLSTrust, tlsPhase, slowly, "a certificate above that of api.example.com:443"},
+	{"the authority's certificate not yet valid", Facts{Err: failed(tlsPhase, datedAuthority(now.AddDate(1, 0, 0), now.AddDate(2, 0, 0)))},
+		transport.ClassTLSTrust, tlsPhase, slowly, "renew the chain, or set the clock"},
 	{"certificate broken otherwise", Facts{Err: failed(tlsPhase, verification(x509.CertificateInvalidError{Cert: leaf, Reason: x509.IncompatibleUsage}))},
 		transport.ClassTLSTrust, tlsPhase, stop, "issuer has to mend"},
 	{"no roots", Facts{Err: failed(tlsPhase, verification(x509.SystemRootsError{}))},
@@ -349,7 +358,11 @@ var cases = []testCase{
 		transport.ClassUnauthorized, handshake, stop, "credentials"},
 	{"a redirect away from TLS", Facts{Err: from(portal, says(302))},
 		transport.ClassIntercepted, handshake, retry, "from TLS to plain HTTP"},
-	{"a redirect not followed", Facts{Err: says(302)}, transport.ClassIntercepted, handshake, retry, "not followed"},
+	{"a redirect away from TLS that is not followed", Facts{Err: says(302, "Location", "http://user:"+secret+"@login.hotel.example/welcome?session="+secret)},
+		transport.ClassIntercepted, handshake, retry, "from TLS to plain HTTP at login.hotel.example:80/welcome"},
+	{"a redirect not followed", Facts{Err: says(302)}, transport.ClassIntercepted, handshake, retry, "not followed, to api.example.com:443/:"},
+	{"a redirect to nowhere", Facts{Err: says(302, "Location", ""), Target: ws}, transport.ClassIntercepted, handshake, retry, "to nowhere"},
+	{"a redirect to what is no URL", Facts{Err: says(302, "Location", "https://"+secret+":x/")}, transport.ClassIntercepted, handshake, retry, "to nowhere"},
 	{"101 not valid", Facts{Err: says(101)}, transport.ClassIntercepted, handshake, retry, "101 Switching Protocols"},
 	{"no HTTP status", Facts{Err: says(999)}, transport.ClassIntercepted, handshake, retry, "none of HTTP's"},
 

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strconv"
 	"strings"
@@ -42,11 +43,13 @@ func say(format string, words ...hint) hint {
 }
 
 // where is host and port of the server that was asked last.
-func where(x *failure) string {
-	if x.asked == nil || x.asked.Hostname() == "" {
+func where(x *failure) string { return hostOf(x.asked) }
+
+func hostOf(u *url.URL) string {
+	if u == nil || u.Hostname() == "" {
 		return "the server"
 	}
-	return clean(net.JoinHostPort(x.asked.Hostname(), port(x.asked)), maxWord)
+	return clean(net.JoinHostPort(u.Hostname(), port(u)), maxWord)
 }
 
 // next is what this host connects to: the proxy where there is one.
@@ -66,15 +69,25 @@ func peer(x *failure) string {
 }
 
 // path is the path asked for. User-info and query stay out.
-func path(x *failure) string {
-	if x.asked == nil || x.asked.EscapedPath() == "" {
+func path(x *failure) string { return pathOf(x.asked) }
+
+func pathOf(u *url.URL) string {
+	if u == nil || u.EscapedPath() == "" {
 		return "/"
 	}
-	return clean(x.asked.EscapedPath(), maxWord)
+	return clean(u.EscapedPath(), maxWord)
 }
 
 // place is the host and path that redirects led to.
-func place(x *failure) string { return where(x) + path(x) }
+func place(x *failure) string { return hostOf(x.led()) + pathOf(x.led()) }
+
+// target is the place that a redirect names that was not followed.
+func target(x *failure) string {
+	if x.location() == nil {
+		return "nowhere"
+	}
+	return place(x)
+}
 
 func phaseName(x *failure) string { return x.phase.String() }
 

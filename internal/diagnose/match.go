@@ -117,9 +117,33 @@ func elsewhere(x *failure) bool {
 	return from != to && !(from == "80" && to == "443")
 }
 
-// downgraded says that redirects led from TLS to plain HTTP.
+// downgraded says that redirects led from TLS to plain HTTP, the last of them
+// followed or not.
 func downgraded(x *failure) bool {
-	return x.Target != nil && secure(x.Target) && plain(x)
+	to := x.led()
+	return x.Target != nil && secure(x.Target) && to != nil && (to.Scheme == "http" || to.Scheme == "ws")
+}
+
+// led is where redirects led to: the target of one that was not followed, or
+// else the URL asked last.
+func (x *failure) led() *url.URL {
+	if to := x.location(); to != nil {
+		return to
+	}
+	return x.asked
+}
+
+// location is the target of a redirect that was not followed, nil if it names none.
+func (x *failure) location() *url.URL {
+	to := x.header.Get("Location")
+	if to == "" || x.asked == nil || x.status/100 != 3 {
+		return nil
+	}
+	u, err := x.asked.Parse(to)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	return u
 }
 
 // port is the URL's port, or its scheme's.
@@ -286,13 +310,17 @@ func notYetValid(x *failure) bool {
 	return cert != nil && !x.Now.IsZero() && x.Now.Before(cert.NotBefore)
 }
 
-// chainOutOfDate says that the certificate at hand is valid now, so it is one
-// above it that is not; macOS and Windows do not say which.
+// chainOutOfDate says that it is not the server's own certificate whose dates
+// are wrong, but one above it. macOS and Windows do not say which: there it is
+// so where the server's own is valid now.
 func chainOutOfDate(x *failure) bool {
 	if !outOfDate(x) {
 		return false
 	}
 	cert := certificate(x)
+	if e, ok := as[*tls.CertificateVerificationError](x.Err); ok && e != nil && len(e.UnverifiedCertificates) > 0 && !e.UnverifiedCertificates[0].Equal(cert) {
+		return true
+	}
 	return cert != nil && !x.Now.Before(cert.NotBefore) && !x.Now.After(cert.NotAfter)
 }
 

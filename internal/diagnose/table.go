@@ -77,7 +77,8 @@ var answerRows = []row{
 		say("%s answered %s to %s without upgrading: is that a WebSocket endpoint? a proxy on the way may have removed the Upgrade header",
 			answerer, statusAndType, path)},
 	{statusIn(300, 399), transport.ClassIntercepted, retry,
-		say("%s answered %s, a redirect that was not followed: use its target as the URL if it is right; a captive portal may be answering", answerer, statusLine)},
+		say("%s answered %s, a redirect that was not followed, to %s: use its target as the URL if it is right; a captive portal may be answering",
+			answerer, statusLine, target)},
 
 	// Credentials: RFC 9110, 15.5.2, 15.5.4, 15.5.8.
 	{all(status(401), hasAuthorize), transport.ClassUnauthorized, reauth,
@@ -145,10 +146,10 @@ var tlsRows = []row{
 	// Certificates: RFC 5280, section 6; RFC 9525 for the name.
 	{wrongName, transport.ClassTLSTrust, stop,
 		say("the certificate is for %s, not for %s: check the host in the URL, or TLSConfig.ServerName", certNames, wantedName)},
-	{notYetValid, transport.ClassTLSTrust, slowly,
-		say("the certificate of %s is valid from %s, and this host's clock says %s: set the clock", peer, certStart, today)},
 	{chainOutOfDate, transport.ClassTLSTrust, slowly,
 		say("a certificate above that of %s is outside its dates, by this host's clock, which says %s: renew the chain, or set the clock if it is wrong", peer, today)},
+	{notYetValid, transport.ClassTLSTrust, slowly,
+		say("the certificate of %s is valid from %s, and this host's clock says %s: set the clock", peer, certStart, today)},
 	{outOfDate, transport.ClassTLSTrust, slowly,
 		say("the certificate of %s was valid until %s, and this host's clock says %s: renew the certificate, or set the clock if it is ahead", peer, certEnd, today)},
 	{unknownAuthority, transport.ClassTLSTrust, slowly,

@@ -111,6 +111,30 @@ func TestChangesClosesAfterJoin(t *testing.T) {
 	})
 }
 
+func TestChangesClosesAfterLastTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		ticking, goOn := make(chan struct{}), make(chan struct{})
+		w := newWatcher(&fakeOS{})
+		w.clock = func() time.Duration {
+			if calls.Add(1) == 2 { // the first is the start's
+				close(ticking)
+				<-goOn
+			}
+			return 0
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		c := w.Changes(ctx)
+		<-ticking
+		cancel()
+		synctest.Wait()
+		assert.False(t, isClosed(c), "a tick is under way")
+		close(goOn)
+		synctest.Wait()
+		assert.True(t, isClosed(c))
+	})
+}
+
 func TestChangesConcurrently(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	sys := &fakeOS{}
@@ -156,6 +180,7 @@ func TestPollingWhereWatchFails(t *testing.T) {
 		c := newWatcher(sys).Changes(ctx)
 
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Zero(t, pending(c), "nothing changed")
 
 		sys.setAddrs("192.0.2.2")
@@ -170,6 +195,7 @@ func TestPollingWhereWatchFails(t *testing.T) {
 		sys.hidden = true
 		sys.mu.Unlock()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Zero(t, pending(c), "what cannot be known has not changed")
 	})
 }
@@ -182,11 +208,13 @@ func TestPollingAfterWatchBroke(t *testing.T) {
 		c := newWatcher(sys).Changes(ctx)
 		sys.setAddrs("192.0.2.1")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Zero(t, pending(c), "no polling beside a watch")
 
 		sys.lost()
 		assert.Equal(t, 1, pending(c), "something may have been missed")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		pending(c)
 		sys.setAddrs("192.0.2.2")
 		time.Sleep(pollTicks * tickEvery)

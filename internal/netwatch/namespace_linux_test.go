@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,7 +116,32 @@ func TestNamespaceEvents(t *testing.T) {
 			map[string]Reachability{netns.PeerIPv6: Unreachable, far6: Unreachable, netns.PeerIPv4: Reachable})
 		change(t, "IPv6 address back", func() { here.AddAddr(t, netns.Device, hereIPv6) },
 			map[string]Reachability{netns.PeerIPv6: Reachable})
+
+		// On a link that is down an address makes no route, and so no event of one.
+		change(t, "link down again", func() { here.SetUp(t, netns.Device, false) }, offline)
+		change(t, "IPv4 address without a route", func() { here.AddAddr(t, netns.Device, hereIPv4) }, nil)
+		change(t, "and removed", func() { here.DelAddr(t, netns.Device, hereIPv4) }, nil)
 		change(t, "link removed", func() { here.DelLink(t, netns.Device) }, offline)
+	})
+}
+
+func TestNamespaceStopJoins(t *testing.T) {
+	netns.Run(t, func(t *testing.T) {
+		entered := make(chan struct{}, 1)
+		var finished atomic.Bool
+		stop, err := osSystem{}.watch(func() {
+			select {
+			case entered <- struct{}{}:
+				time.Sleep(20 * time.Millisecond) // a slow one
+				finished.Store(true)
+			default:
+			}
+		}, func() { t.Error("lost") })
+		require.NoError(t, err)
+		netns.Here(t).AddAddr(t, "lo", "192.0.2.1/32")
+		<-entered
+		stop()
+		assert.True(t, finished.Load(), "stop returned while changed was running")
 	})
 }
 
@@ -145,6 +171,8 @@ func TestNamespaceSources(t *testing.T) {
 		w := osWatcher()
 		require.Equal(t, Reachable, w.Check(t.Context(), far4))
 		require.Equal(t, Reachable, w.Check(t.Context(), "2001:db8:2::1"))
+
+		p.Here.AddAddr(t, netns.Device, "fe80::7/64") // its own may come a little later
 
 		// Routes out by the link alone stay when the addresses go.
 		p.Here.DelAddr(t, netns.Device, hereIPv4)

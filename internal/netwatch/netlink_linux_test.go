@@ -118,15 +118,6 @@ func TestQueryOfLoopback(t *testing.T) {
 	assert.False(t, q.running(1<<30))
 }
 
-func TestWatchStops(t *testing.T) {
-	// The reader's own end, and its join, without an event.
-	stop, err := osSystem{}.watch(func() {}, func() { t.Error("lost") })
-	if err != nil {
-		t.Skip("netlink is denied")
-	}
-	stop()
-}
-
 func FuzzNetlink(f *testing.F) {
 	f.Add(event(unix.RTM_NEWLINK, linkBody(appendAttr(nil, unix.IFLA_WIRELESS, []byte{1})...)))
 	f.Add(event(unix.RTM_NEWROUTE, routeBody(unix.RTM_F_CLONED, appendAttr(nil, unix.RTA_OIF, []byte{1, 0, 0, 0})...)))

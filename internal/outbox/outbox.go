@@ -239,14 +239,6 @@ func (q *Queue) low() uint64 {
 	return q.lastSeq + 1
 }
 
-// covered is the number up to which every message is written or settled.
-func (q *Queue) covered() uint64 {
-	if q.queue.Len() > 0 {
-		return q.queue.At(0).seq - 1
-	}
-	return q.lastSeq
-}
-
 // BeginClose accepts no more: Push fails with err, blocked ones at once. What
 // was accepted still goes out.
 func (q *Queue) BeginClose(err error) {

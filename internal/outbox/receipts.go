@@ -16,8 +16,8 @@ const (
 // receipts knows what has been written on the present link and what the peer
 // has proven to have read, by answering a ping that was sent after it.
 type receipts struct {
-	written, proven uint64 // message numbers
-	unproven        int    // messages in between, where they are not kept
+	written, proven uint64 // message numbers; proven+1 is unproven, if any is
+	unproven        int    // messages from there to written, where they are not kept
 	lastPing        uint64
 	pings           []ping // unanswered, oldest first
 	asked           bool   // a ping is wanted whatever was written
@@ -26,14 +26,15 @@ type receipts struct {
 }
 
 type ping struct {
-	id, upTo uint64 // upTo: all up to it were written or settled before
+	id, upTo uint64 // upTo: the last message written before it
+	next     uint64 // the first one written after it, 0 for none
 	unproven int    // messages that were unproven then
 	at       time.Time
 }
 
 // reset forgets the present link.
 func (r *receipts) reset() {
-	r.proven, r.unproven, r.pings, r.asked, r.due = max(r.proven, r.written), 0, nil, false, false
+	r.proven, r.unproven, r.pings, r.asked, r.due = r.written, 0, nil, false, false
 	if r.timer != nil {
 		r.timer.Stop()
 		r.timer = nil
@@ -95,7 +96,7 @@ func (q *Queue) Written(n int) {
 			q.keptBytes += len(e.Data)
 		} else {
 			q.bytes -= len(e.Data)
-			r.unproven++
+			r.wrote(e.seq)
 		}
 	}
 	clear(q.batch)
@@ -110,6 +111,18 @@ func (q *Queue) Written(n int) {
 		})
 	}
 	q.settle()
+}
+
+// wrote counts a message. The numbers before it that were not written belong to
+// messages that were dropped or withdrawn: nothing is to be proven of them.
+func (r *receipts) wrote(seq uint64) {
+	if r.unproven == 0 {
+		r.proven = seq - 1
+	}
+	r.unproven++
+	for i := len(r.pings) - 1; i >= 0 && r.pings[i].next == 0; i-- {
+		r.pings[i].next = seq
+	}
 }
 
 // RequestPing makes the writer send a ping, whatever there is to write.
@@ -139,7 +152,7 @@ func (q *Queue) receiptDue() bool {
 // wantsPing: nothing that w waits for is still to be written, and no ping has
 // followed it.
 func (q *Queue) wantsPing(w *Waiter) bool {
-	return w.pinged.IsZero() && w.to <= q.covered()
+	return w.pinged.IsZero() && (q.queue.Len() == 0 || q.queue.At(0).seq > w.to)
 }
 
 // uncovered says that kept messages were written after the last ping.
@@ -167,7 +180,7 @@ func (q *Queue) NextPing(answered bool) (id uint64, due bool) {
 		// are remembered, the first is the one whose answer comes next.
 		r.pings = r.pings[:maxPings-1]
 	}
-	r.pings = append(r.pings, ping{id: r.lastPing, upTo: q.covered(), unproven: r.unproven, at: now})
+	r.pings = append(r.pings, ping{id: r.lastPing, upTo: r.written, unproven: r.unproven, at: now})
 	for _, w := range q.waiters {
 		if q.wantsPing(w) {
 			w.pinged = now
@@ -196,8 +209,10 @@ func (q *Queue) Pong(id uint64) (rtt time.Duration, ok bool) {
 	for i := range r.pings {
 		r.pings[i].unproven -= p.unproven
 	}
-	r.proven = p.upTo
 	r.unproven -= p.unproven
+	if r.proven = p.upTo; p.next > 0 {
+		r.proven = p.next - 1
+	}
 	for q.kept.Len() > 0 && q.kept.At(0).seq <= p.upTo {
 		size := len(q.kept.Pop().Data)
 		q.bytes -= size

@@ -25,12 +25,16 @@ func URL(u *url.URL) string {
 	return shown.String()
 }
 
-// String is URL for text that may not parse. What is neither a whole URL nor
-// a rooted path becomes "redacted".
+// String is URL for text that may not parse, or not as it was meant. What is
+// neither a whole URL nor a rooted path becomes "redacted", and so does a path
+// with "@", which may be user-info in the wrong place.
 func String(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return placeholder
+	}
+	if strings.Contains(u.Path, "@") {
+		u.Path, u.RawPath = "/"+placeholder, ""
 	}
 	return URL(u)
 }
@@ -41,7 +45,7 @@ func query(raw string) string {
 	}
 	parts := strings.Split(raw, "&")
 	for i, p := range parts {
-		if key, _, ok := strings.Cut(p, "="); ok {
+		if key, _, ok := strings.Cut(p, "="); ok && !strings.Contains(key, "@") {
 			parts[i] = key + "=" + placeholder
 		} else if p != "" {
 			parts[i] = placeholder

@@ -39,6 +39,10 @@ func TestString(t *testing.T) {
 		{"ws://h/%zz?token=x", "redacted"},
 		{"ws://h\x00/?token=x", "redacted"},
 		{"", "redacted"},
+		{"ws://u:1/p@h/x?k=1", "ws://u:1/redacted?k=redacted"},
+		{"/://u:p@h", "/redacted"},
+		{"?u:p@h/x=1", "redacted"},
+		{"ws://h?u:p@h/x=1", "ws://h?redacted"},
 	} {
 		assert.Equal(t, tt.want, redact.String(tt.in), "%q", tt.in)
 	}

@@ -27,10 +27,7 @@ func (a *attempt) authorize(req *http.Request) error {
 	}
 	before := req.Clone(a.ctx)
 	a.phase = transport.PhaseAuthorize
-	_, err := await(a.ctx, func() (struct{}, error) {
-		return struct{}{}, a.r.Authorize(a.ctx, req)
-	}, func(struct{}) {})
-	if err != nil {
+	if err := a.r.Authorize(a.ctx, req); err != nil {
 		return err
 	}
 	if req.URL == nil || req.URL.Scheme != before.URL.Scheme || req.URL.Host != before.URL.Host || req.Host != before.Host {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -71,169 +72,110 @@ func TestClose(t *testing.T) {
 		{"broken", 1000, "", "", frame(0x83), false},
 		{"gone", 1000, "", "", nil, false},
 	} {
-		for _, reading := range []bool{false, true} {
-			t.Run(tt.name, func(t *testing.T) {
-				seen := make(chan frameIn, 2)
-				l := dial(t, request(t, rawServer(t, func(w *wire) {
+		t.Run(tt.name, func(t *testing.T) {
+			seen := make(chan frameIn, 2)
+			l := dial(t, request(t, rawServer(t, func(w *wire) {
+				f, err := w.next()
+				if err != nil {
+					return
+				}
+				seen <- f
+				w.Write(join(frame(0x82, 'x'), frame(0x89, 'p'), tt.answer))
+				if tt.answer == nil {
+					return
+				}
+				for {
 					f, err := w.next()
 					if err != nil {
 						return
 					}
-					seen <- f
-					w.Write(join(frame(0x82, 'x'), frame(0x89, 'p'), tt.answer))
-					if tt.answer == nil {
+					if f.head == 0x88 && tt.name != "broken" {
+						seen <- f
+					}
+				}
+			})))
+			read := make(chan error, 1)
+			go func() {
+				for {
+					if _, _, err := l.Read(nil); err != nil {
+						read <- err
 						return
 					}
-					for {
-						f, err := w.next()
-						if err != nil {
-							return
-						}
-						if f.head == 0x88 && tt.name != "broken" {
-							seen <- f
-						}
-					}
-				})))
-				read := make(chan error, 1)
-				if reading {
-					go func() {
-						for {
-							if _, _, err := l.Read(nil); err != nil {
-								read <- err
-								return
-							}
-						}
-					}()
 				}
-				err := l.Close(testContext(t), tt.code, tt.reason)
-				if tt.ok {
-					require.NoError(t, err)
-				} else {
-					require.Error(t, err)
-				}
-				f := receive(t, seen)
-				assert.Equal(t, byte(0x88), f.head)
-				if tt.code == 1005 {
-					assert.Empty(t, f.payload)
-				} else {
-					assert.Equal(t, tt.code, binary.BigEndian.Uint16(f.payload))
-					assert.Equal(t, tt.payload, string(f.payload[2:]))
-				}
-				if reading {
-					require.Error(t, receive(t, read))
-				} else {
-					_, data, err := l.Read(nil)
-					require.NoError(t, err, "what came before the answer is kept")
-					assert.Equal(t, "x", string(data))
-				}
-				_, _, err = l.Read(nil)
+			}()
+			err := l.Close(testContext(t), tt.code, tt.reason)
+			if tt.ok {
+				require.NoError(t, err)
+			} else {
 				require.Error(t, err)
-				select {
-				case f := <-seen:
-					assert.Fail(t, "a second close frame", "%v", f)
-				default:
-				}
-				_, err = l.Write([]transport.Message{{Type: transport.Text}})
-				require.ErrorIs(t, err, net.ErrClosed)
-			})
-		}
-	}
-}
-
-func TestCloseKeepsUpToTheLimit(t *testing.T) {
-	r := request(t, rawServer(t, func(w *wire) {
-		w.next()
-		for i := range 100 {
-			w.Write(frame(0x82, append(make([]byte, 99), byte(i))...))
-		}
-		w.Write(closeFrame(1000, ""))
-		w.drain()
-	}))
-	r.MaxMessageSize = 1000
-	l := dial(t, r)
-	require.NoError(t, l.Close(testContext(t), 1000, ""))
-	n := 0
-	for ; ; n++ {
-		_, data, err := l.Read(nil)
-		if err != nil {
-			break
-		}
-		require.Equal(t, byte(n), data[99], "no gap")
-	}
-	assert.Positive(t, n)
-	assert.Less(t, n, 10)
-}
-
-// Reads beside a Close that has begun to drop messages see no gap either.
-func TestReadsBesideCloseSeeNoGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, server := memLink(t) // keeps 1 MiB
-		closed := make(chan error, 1)
-		go func() { closed <- l.Close(t.Context(), 1000, "") }()
-		server.nextClose()
-		payload := make([]byte, 300<<10)
-		for i := range 5 {
-			payload[0] = byte(i)
-			server.Write(frame(0x82, payload...))
-		}
-		synctest.Wait()
-		got := make(chan byte, 100)
-		go func() {
-			defer close(got)
-			for {
-				_, data, err := l.Read(nil)
-				if err != nil {
-					return
-				}
-				got <- data[0]
 			}
-		}()
-		for i := range 10 {
-			server.Write(frame(0x82, byte(100+i)))
-			synctest.Wait()
-		}
-		server.Write(closeFrame(1000, ""))
-		require.NoError(t, <-closed)
-		next := byte(0)
-		for b := range got {
-			assert.Equal(t, next, b)
-			next++
-		}
-		assert.Equal(t, byte(3), next)
-		server.Close()
-	})
+			f := receive(t, seen)
+			assert.Equal(t, byte(0x88), f.head)
+			if tt.code == 1005 {
+				assert.Empty(t, f.payload)
+			} else {
+				assert.Equal(t, tt.code, binary.BigEndian.Uint16(f.payload))
+				assert.Equal(t, tt.payload, string(f.payload[2:]))
+			}
+			require.Error(t, receive(t, read))
+			_, _, err = l.Read(nil)
+			require.Error(t, err)
+			select {
+			case f := <-seen:
+				assert.Fail(t, "a second close frame", "%v", f)
+			default:
+			}
+			_, err = l.Write([]transport.Message{{Type: transport.Text}})
+			require.ErrorIs(t, err, net.ErrClosed)
+		})
+	}
 }
 
-// coder's finalizer closes a channel, which ends the process if the link was
-// made in a bubble and is still unreleased when the collector finds it.
-func TestNothingIsLeftToTheCollector(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, server := memLink(t)
-		l.Abort()
-		server.Close()
-
-		l, server = memLink(t)
-		read := make(chan struct{})
-		go func() {
-			defer close(read)
-			l.Read(nil)
-		}()
-		synctest.Wait()
-		l.Abort()
-		<-read
-		server.Close()
-
-		l, server = memLink(t)
-		server.Write(frame(0x83))
-		l.Read(nil)
-		require.Error(t, l.Close(t.Context(), 1000, ""))
-		server.Close()
+// A coder connection that is not closed is never collected: it is a cycle with
+// a finalizer.
+func TestFreedLinksAreCollected(t *testing.T) {
+	url := rawServer(t, (*wire).drain)
+	broken := rawServer(t, func(w *wire) {
+		w.Write(frame(0x83))
+		w.drain()
 	})
-	collected := make(chan struct{})
-	runtime.GC()
-	runtime.SetFinalizer(new([64]byte), func(*[64]byte) { close(collected) })
-	runtime.GC()
-	receive(t, collected)
+	for name, use := range map[string]func() *transport.Info{
+		"aborted": func() *transport.Info {
+			l := dialOnly(t, url)
+			l.Abort()
+			return l.Info()
+		},
+		"aborted under a Read": func() *transport.Info {
+			l := dialOnly(t, url)
+			read := make(chan struct{})
+			go func() {
+				defer close(read)
+				l.Read(nil)
+			}()
+			l.Abort()
+			<-read
+			return l.Info()
+		},
+		"closed after an error": func() *transport.Info {
+			l := dialOnly(t, broken)
+			l.Read(nil)
+			l.Close(t.Context(), 1000, "")
+			return l.Info()
+		},
+	} {
+		info := weak.Make(use())
+		for i := 0; i < 10 && info.Value() != nil; i++ {
+			runtime.GC()
+		}
+		assert.Nil(t, info.Value(), name)
+	}
+}
+
+// dialOnly is dial without a clean-up that would keep the link.
+func dialOnly(t *testing.T, url string) transport.Link {
+	l, err := wslink.New().Dial(t.Context(), request(t, url))
+	require.NoError(t, err)
+	return l
 }
 
 func TestControlFrameThatIsNeverComplete(t *testing.T) {
@@ -310,6 +252,7 @@ func TestCloseIsBoundedByItsContext(t *testing.T) {
 
 func TestCloseTwice(t *testing.T) {
 	l := dial(t, request(t, httpServer(t, echo(nil))))
+	readOn(l)
 	results := make(chan error, 2)
 	for range 2 {
 		go func() { results <- l.Close(testContext(t), 1000, "") }()
@@ -332,6 +275,7 @@ func TestCloseWaitsLongerThanFiveSeconds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		start := time.Now()
+		readOn(l)
 		require.NoError(t, l.Close(ctx, 1000, ""))
 		assert.Equal(t, time.Minute, time.Since(start))
 	})
@@ -461,6 +405,7 @@ func TestPingsAndWritesAtOnce(t *testing.T) {
 		assert.Len(t, data, 50*i)
 	}
 	require.NoError(t, receive(t, sent))
+	readOn(l)
 	require.NoError(t, l.Close(testContext(t), 1000, ""))
 	require.NotEmpty(t, pongs)
 	last := uint64(0)
@@ -479,6 +424,7 @@ func TestManyCyclesLeaveNothing(t *testing.T) {
 		require.NoError(t, err)
 		switch i % 3 {
 		case 0:
+			readOn(l)
 			require.NoError(t, l.Close(testContext(t), 1000, ""))
 		case 1:
 			l.Abort()

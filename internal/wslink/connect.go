@@ -3,7 +3,6 @@
 package wslink
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,14 +11,9 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"sync/atomic"
-	"time"
 
 	"github.com/holdfast-ws/holdfast/transport"
 )
-
-// callbackGrace is how long a user's callback may take to notice that its
-// context has ended, before it is left behind.
-const callbackGrace = 100 * time.Millisecond
 
 // route is a connection to the server: Conn carries the bytes, raw is the TCP
 // connection below TLS. Closing raw returns at once, where tls.Conn would try
@@ -92,13 +86,13 @@ func (a *attempt) dialTCP(addr string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err = d.DialContext(ctx, "tcp", addr)
 	} else {
-		conn, err = await(a.ctx, func() (net.Conn, error) { return a.r.DialContext(ctx, "tcp", addr) }, func(late net.Conn) {
-			if late != nil {
-				late.Close()
-			}
-		})
+		conn, err = a.r.DialContext(ctx, "tcp", addr)
 		if err == nil && conn == nil {
 			err = errors.New("DialContext returned neither a connection nor an error")
+		}
+		if ctxErr := a.ctx.Err(); err == nil && ctxErr != nil { // it took too long
+			conn.Close()
+			conn, err = nil, ctxErr
 		}
 	}
 	if a.phase != transport.PhaseProxy {
@@ -109,43 +103,6 @@ func (a *attempt) dialTCP(addr string) (net.Conn, error) {
 		}
 	}
 	return conn, err
-}
-
-// await runs a user's callback and returns its result, or ctx's error if it
-// goes on although ctx has ended; what it then returns without an error goes
-// to late.
-func await[T any](ctx context.Context, f func() (T, error), late func(T)) (T, error) {
-	type result struct {
-		v   T
-		err error
-	}
-	results := make(chan result)
-	left := make(chan struct{})
-	go func() {
-		v, err := f()
-		select {
-		case results <- result{v, err}:
-		case <-left:
-			if err == nil {
-				late(v)
-			}
-		}
-	}()
-	select {
-	case r := <-results:
-		return r.v, r.err
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(callbackGrace)
-	defer grace.Stop()
-	select {
-	case r := <-results:
-		return r.v, r.err
-	case <-grace.C:
-		close(left)
-		var zero T
-		return zero, ctx.Err()
-	}
 }
 
 // clientTLS makes the TLS handshake on conn, whose closing ends it. own says

@@ -28,9 +28,6 @@ const (
 
 var errCloseSent = fmt.Errorf("a close frame has been sent: %w", net.ErrClosed)
 
-// keptMessageCost is what a message kept by Close counts beside its payload.
-const keptMessageCost = 64
-
 // Ping sends a ping whose payload is id, eight bytes, most significant first.
 func (l *link) Ping(id uint64) error {
 	if err := l.lockWriting(context.Background()); err != nil {
@@ -44,9 +41,7 @@ func (l *link) Ping(id uint64) error {
 	return l.writeControl(opPing, binary.BigEndian.AppendUint64(nil, id))
 }
 
-// Close sends a close frame and waits for the peer's. It reads by itself while
-// no Read does; the messages that it comes across are kept for later Reads,
-// up to MaxMessageSize in all, and dropped from the first that does not fit.
+// Close sends a close frame and waits until a Read has met the peer's.
 // Only a close frame with the same code, or with none, is an answer: another
 // one has crossed ours, and is the error. A reason longer than 123 bytes is
 // cut. Code 1005 sends no code.
@@ -63,7 +58,10 @@ func (l *link) Close(ctx context.Context, code uint16, reason string) error {
 	err := l.sendClose(ctx, code, reason)
 	sent := err == nil || errors.Is(err, errCloseSent)
 	if sent {
-		l.awaitClose()
+		select {
+		case <-l.readDone:
+		case <-l.done:
+		}
 		err = net.ErrClosed
 	}
 	var closed *transport.CloseError
@@ -98,35 +96,6 @@ func sendable(code uint16) bool {
 		return false
 	}
 	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
-}
-
-// awaitClose returns when reading has ended, which Abort makes sure of.
-func (l *link) awaitClose() {
-	for {
-		select {
-		case <-l.readDone:
-			return
-		case <-l.done:
-			return
-		case l.reading <- struct{}{}:
-		}
-		typ, data, err := l.readMessage(nil)
-		if err == nil {
-			l.keep(typ, data)
-		}
-		<-l.reading
-		if err != nil {
-			return
-		}
-	}
-}
-
-// keep is for the holder of reading.
-func (l *link) keep(typ transport.MessageType, data []byte) {
-	l.keptSize += int64(len(data)) + keptMessageCost
-	if l.keptFull = l.keptFull || l.limit >= 0 && l.keptSize > l.limit+keptMessageCost; !l.keptFull {
-		l.kept = append(l.kept, message{typ, data})
-	}
 }
 
 // sendClose sends a close frame, the first and only one.

@@ -16,10 +16,9 @@ import (
 
 var errNoURL = errors.New("no URL to dial")
 
-// Dial makes one link. Nothing is left running, with two exceptions that
-// are not in its hands: a Request.DialContext or Request.Authorize that goes
-// on after ctx has ended (a connection that it still returns is closed), and
-// the resolver's own look-up.
+// Dial makes one link. It waits for Request.DialContext and Request.Authorize,
+// which have to return when ctx ends. Nothing is left running, but for a
+// look-up of the resolver's own.
 func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Link, error) {
 	if r.URL == nil {
 		return nil, &transport.Error{Err: errNoURL}

@@ -257,7 +257,7 @@ func TestDialerThatIgnoresItsContext(t *testing.T) {
 		te := dialError(t, ctx, r)
 		assert.Equal(t, transport.PhaseConnect, te.Phase)
 		require.ErrorIs(t, te, context.DeadlineExceeded)
-		assert.Less(t, time.Since(start), 2*time.Second)
+		assert.Equal(t, time.Hour, time.Since(start), "Dial waits for it")
 
 		c, err := ln.Accept()
 		require.NoError(t, err)

@@ -32,14 +32,8 @@ type link struct {
 	stream *stream
 	info   *transport.Info
 
-	// reading is held by the one who reads: Read, or Close where no Read is
-	// under way. It guards readErr and kept.
-	reading  chan struct{}
-	readErr  error         // the first, sticky
+	readErr  error         // the first, sticky; Read's until readDone
 	readDone chan struct{} // closed once readErr is set
-	kept     []message     // read by Close, for Reads to come
-	keptSize int64
-	keptFull bool
 
 	// writing is held by the one who writes whole frames: Write, Ping, Close,
 	// a pong. It guards writeErr, closeSent and closeCode.
@@ -58,17 +52,11 @@ type link struct {
 	done     chan struct{} // closed when dead
 }
 
-type message struct {
-	typ  transport.MessageType
-	data []byte
-}
-
 func newLink(r *transport.Request) *link {
 	return &link{
 		writeTimeout: r.WriteTimeout,
 		limit:        r.MaxMessageSize,
 		pong:         r.OnPong,
-		reading:      make(chan struct{}, 1),
 		readDone:     make(chan struct{}),
 		writing:      make(chan struct{}, 1),
 		done:         make(chan struct{}),
@@ -94,24 +82,6 @@ func (l *link) LastRead() time.Time {
 
 // Read blocks for the next message.
 func (l *link) Read(dst []byte) (transport.MessageType, []byte, error) {
-	l.reading <- struct{}{}
-	defer func() { <-l.reading }()
-	if len(l.kept) > 0 {
-		m := l.kept[0]
-		l.kept = l.kept[1:]
-		return m.typ, append(dst, m.data...), nil
-	}
-	for l.keptFull {
-		// What follows what Close dropped is dropped too.
-		if _, _, err := l.readMessage(nil); err != nil {
-			return 0, dst, err
-		}
-	}
-	return l.readMessage(dst)
-}
-
-// readMessage is Read for the holder of reading.
-func (l *link) readMessage(dst []byte) (transport.MessageType, []byte, error) {
 	if l.readErr != nil {
 		return 0, dst, l.readErr
 	}

@@ -66,6 +66,7 @@ func TestEcho(t *testing.T) {
 				require.Equal(t, append([]byte("prefix"), m.Data...), data)
 			}
 			require.NoError(t, receive(t, sent))
+			readOn(l)
 			require.NoError(t, l.Close(testContext(t), 1000, "bye"))
 		})
 	}

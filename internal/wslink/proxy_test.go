@@ -74,6 +74,7 @@ func talk(t *testing.T, l transport.Link) {
 	_, data, err := l.Read(nil)
 	require.NoError(t, err)
 	assert.Equal(t, "x", string(data))
+	readOn(l)
 	require.NoError(t, l.Close(testContext(t), 1000, ""))
 }
 

@@ -62,6 +62,17 @@ func dial(t *testing.T, r *transport.Request) transport.Link {
 	return l
 }
 
+// readOn reads until the link ends, as Close needs it.
+func readOn(l transport.Link) {
+	go func() {
+		for {
+			if _, _, err := l.Read(nil); err != nil {
+				return
+			}
+		}
+	}()
+}
+
 // dialError dials, expects a failure, and checks that no secret shows.
 func dialError(t *testing.T, ctx context.Context, r *transport.Request) *transport.Error {
 	t.Helper()

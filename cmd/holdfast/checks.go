@@ -1,0 +1,290 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-ws/holdfast"
+)
+
+// check is a promise that was put to the test, and what spoke against it.
+type check struct {
+	promise string
+	faults  []string // none: it held
+}
+
+func (c *check) expect(ok bool, format string, args ...any) {
+	if !ok {
+		c.faults = append(c.faults, fmt.Sprintf(format, args...))
+	}
+}
+
+// dialWithin is how soon a client dials once the host is back.
+const dialWithin = 50 * time.Millisecond
+
+// promises checks all that the run has exercised.
+func (t *tally) promises() []check {
+	checks := []check{t.atLeastOnce(), t.atMostOnce(), t.order(), t.gaps(), t.retries(), t.closing(), t.agreement()}
+	if len(t.incidents) > 0 {
+		checks = append(checks, t.recovered())
+	}
+	for _, c := range []struct {
+		incident string
+		check    func() check
+	}{{"offline", t.offline}, {"overload", t.retryAfter}, {"freeze", t.halfOpen}} {
+		if t.had(c.incident) {
+			checks = append(checks, c.check())
+		}
+	}
+	return checks
+}
+
+// had says whether an incident happened and was not cut short.
+func (t *tally) had(name string) bool {
+	for _, in := range t.incidents {
+		if in.name == name && in.over {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tally) atLeastOnce() check {
+	var c check
+	for _, b := range t.lanes {
+		if b.delivery != holdfast.AtLeastOnce {
+			continue
+		}
+		c.promise = fmt.Sprintf("at least once: all %d messages of the client arrived, %d of them again", b.up.sent, b.up.repeated)
+		c.expect(b.up.missing == 0, "%d are missing", b.up.missing)
+		c.expect(b.flush == nil, "Flush: %v", b.flush)
+		c.expect(b.stats.Unknown == 0, "Stats.Unknown is %d", b.stats.Unknown)
+	}
+	return c
+}
+
+func (t *tally) atMostOnce() check {
+	var c check
+	for _, b := range t.lanes {
+		if b.delivery != holdfast.AtMostOnce {
+			continue
+		}
+		c.promise = fmt.Sprintf("at most once: none arrived twice, and the %d missing are among the %d reported as unknown", b.up.missing, b.stats.Unknown)
+		c.expect(b.up.repeated == 0, "%d arrived more than once", b.up.repeated)
+		c.expect(b.up.missing <= b.stats.Unknown, "%d are missing, Stats.Unknown is %d", b.up.missing, b.stats.Unknown)
+		var lost *holdfast.SendError
+		switch {
+		case b.stats.Unknown == 0:
+			c.expect(b.flush == nil, "Flush, with nothing lost: %v", b.flush)
+		case errors.As(b.flush, &lost):
+			c.expect(uint64(lost.Count) == b.stats.Unknown && lost.Outcome == holdfast.MaybeSent,
+				"Flush told of %d messages %v, Stats.Unknown is %d", lost.Count, lost.Outcome, b.stats.Unknown)
+		default:
+			c.expect(false, "Flush did not tell of %d lost messages: %v", b.stats.Unknown, b.flush)
+		}
+		var told uint64
+		for _, e := range b.events {
+			if e.Kind == holdfast.EventDisconnected {
+				told += uint64(e.Count)
+			}
+		}
+		c.expect(told == b.stats.Unknown, "events told of %d, Stats.Unknown is %d", told, b.stats.Unknown)
+	}
+	return c
+}
+
+func (t *tally) order() check {
+	c := check{promise: "in order: over each link the client's messages arrived one after the other"}
+	for _, b := range t.lanes {
+		c.expect(b.up.broken == 0, "%s: %d times a message did not follow the one before", b.name, b.up.broken)
+		c.expect(b.up.foreign == 0 && b.garbled == 0, "%s: %d messages that nobody sent", b.name, b.up.foreign+uint64(b.garbled))
+		if b.delivery == holdfast.AtLeastOnce {
+			c.expect(b.up.ahead == 0, "%s: %d links began beyond the next message", b.name, b.up.ahead)
+		} else {
+			c.expect(b.up.back == 0, "%s: %d links began with an old message", b.name, b.up.back)
+		}
+	}
+	return c
+}
+
+func (t *tally) gaps() check {
+	c := check{promise: "received in order, none twice; gaps only where Message.Epoch grew"}
+	for _, b := range t.lanes {
+		c.expect(b.down.broken == 0, "%s: %d times a message did not follow the one before, within an epoch", b.name, b.down.broken)
+		c.expect(b.down.back == 0 && b.down.repeated == 0, "%s: %d messages came more than once", b.name, b.down.repeated)
+		c.expect(b.down.foreign == 0, "%s: %d messages that nobody sent", b.name, b.down.foreign)
+		c.expect(b.failure == nil, "%s: %v", b.name, b.failure)
+		c.expect(b.tail == 0, "%s: the last %d messages did not come over a link that was up", b.name, b.tail)
+	}
+	return c
+}
+
+// retries follows the events: one attempt or link at a time, and each delay
+// within its bound and waited for.
+func (t *tally) retries() check {
+	c := check{promise: fmt.Sprintf("one dial at a time, none before its delay was over, never more than %d in a row", maxRetries+1)}
+	for _, b := range t.lanes {
+		w := retryWatch{check: &c, lane: b.name}
+		for _, e := range b.events {
+			w.event(e)
+		}
+	}
+	return c
+}
+
+// retryWatch is the state of retries for one lane.
+type retryWatch struct {
+	*check
+	lane     string
+	busy     bool // an attempt or a link is there
+	up       time.Time
+	failures int           // since a stable link was lost
+	floor    time.Duration // the Retry-After of the last failure
+	due      time.Time     // when the delay is over
+}
+
+func (w *retryWatch) event(e holdfast.Event) {
+	switch e.Kind {
+	case holdfast.EventConnecting:
+		w.expect(!w.busy, "%s: a dial while there was another or a link", w.lane)
+		w.expect(e.Attempt <= maxRetries+1, "%s: attempt %d", w.lane, e.Attempt)
+		w.expect(!e.Time.Before(w.due), "%s: dialled %v before the delay was over", w.lane, w.due.Sub(e.Time))
+		w.busy, w.due = true, time.Time{}
+	case holdfast.EventConnected:
+		w.up, w.floor = e.Time, 0
+	case holdfast.EventDisconnected:
+		w.busy, w.floor = false, 0
+		if e.Time.Sub(w.up) >= stableAfter {
+			w.failures = 0
+		}
+	case holdfast.EventAttemptFailed:
+		w.busy, w.floor = false, 0
+		var dial *holdfast.DialError
+		if errors.As(e.Err, &dial) {
+			w.floor = dial.RetryAfter
+		}
+	case holdfast.EventWaiting:
+		bound := max(w.floor, min(maxDelay, initialDelay<<min(w.failures, 10)))
+		w.expect(w.floor <= e.Delay && e.Delay <= bound, "%s: a delay of %v after %d failures, which should be from %v to %v",
+			w.lane, e.Delay, w.failures+1, w.floor, bound)
+		w.failures++
+		w.due = e.Time.Add(e.Delay)
+	case holdfast.EventOffline, holdfast.EventOnline:
+		w.busy, w.due = false, time.Time{}
+	}
+}
+
+func (t *tally) closing() check {
+	c := check{promise: "Close sent 1000, waited for the answer and left nothing unsent"}
+	for _, b := range t.lanes {
+		c.expect(b.close == nil, "%s: %v", b.name, b.close)
+		c.expect(b.closeCode == uint16(holdfast.StatusNormalClosure), "%s: the server last got close code %d", b.name, b.closeCode)
+		c.expect(b.closed.After(b.answeredAt), "%s: Close did not wait for the answer", b.name)
+		c.expect(errors.Is(b.err, holdfast.ErrClosed), "%s: Err is %v", b.name, b.err)
+		c.expect(b.done, "%s: Done was not closed", b.name)
+		n := len(b.events)
+		c.expect(n > 0 && b.events[n-1].Kind == holdfast.EventClosed, "%s: closed is not the last event", b.name)
+	}
+	return c
+}
+
+// agreement compares Stats and events with what was seen on the outside.
+func (t *tally) agreement() check {
+	c := check{promise: "Stats, events and what arrived agree"}
+	for _, b := range t.lanes {
+		var connects, attempts uint64
+		for _, e := range b.events {
+			switch e.Kind {
+			case holdfast.EventConnecting:
+				attempts++
+			case holdfast.EventConnected:
+				connects++
+			}
+		}
+		s := b.stats
+		c.expect(s.MessagesReceived == b.down.received+uint64(b.garbled), "%s: MessagesReceived is %d, %d were received", b.name, s.MessagesReceived, b.down.received)
+		c.expect(s.MessagesSent >= b.up.received, "%s: MessagesSent is %d, %d arrived", b.name, s.MessagesSent, b.up.received)
+		if b.delivery == holdfast.AtMostOnce {
+			c.expect(s.MessagesSent == b.up.sent, "%s: MessagesSent is %d, %d were accepted", b.name, s.MessagesSent, b.up.sent)
+		}
+		c.expect(s.Dropped == 0 && s.Queued == 0 && s.Unacknowledged == 0 && s.ReceiveQueued == 0,
+			"%s: in the end dropped %d, queued %d, unacknowledged %d, to be received %d", b.name, s.Dropped, s.Queued, s.Unacknowledged, s.ReceiveQueued)
+		c.expect(s.Connects == connects && s.Epoch == connects, "%s: Connects is %d, Epoch %d, events told of %d", b.name, s.Connects, s.Epoch, connects)
+		c.expect(s.Attempts == attempts, "%s: Attempts is %d, events told of %d", b.name, s.Attempts, attempts)
+		c.expect(uint64(b.handshakes) <= attempts, "%s: %d handshakes reached the server in %d attempts", b.name, b.handshakes, attempts)
+	}
+	return c
+}
+
+func (t *tally) recovered() check {
+	c := check{promise: "connected again after every fault"}
+	for _, in := range t.incidents {
+		for i := range t.lanes {
+			b := &t.lanes[i]
+			_, ok := b.recovery(in, i)
+			c.expect(ok, "%s: not after %s", b.name, in.name)
+		}
+	}
+	return c
+}
+
+func (t *tally) offline() check {
+	c := check{promise: "offline: not one dial while there was no network, and one at once when it was back"}
+	for _, in := range t.incidents {
+		if in.name != "offline" || !in.over {
+			continue
+		}
+		for i, b := range t.lanes {
+			c.expect(in.dials[i] == 0, "%s: %d handshakes reached the server meanwhile", b.name, in.dials[i])
+			noticed, dialled := false, time.Duration(-1)
+			for _, e := range b.events {
+				switch {
+				case e.Kind == holdfast.EventOffline && !e.Time.Before(in.at) && e.Time.Before(in.possible):
+					noticed = true
+				case e.Kind != holdfast.EventConnecting || e.Time.Before(in.at):
+				case e.Time.Before(in.possible):
+					c.expect(false, "%s: dialled while offline", b.name)
+				case dialled < 0:
+					dialled = e.Time.Sub(in.possible)
+				}
+			}
+			c.expect(noticed, "%s: did not notice", b.name)
+			c.expect(dialled >= 0 && dialled <= dialWithin+t.lag, "%s: dialled after %v, not within %v (timers here are up to %v late)", b.name, dialled, dialWithin, t.lag)
+		}
+	}
+	return c
+}
+
+func (t *tally) retryAfter() check {
+	c := check{promise: fmt.Sprintf("overload: stayed away for the %s that Retry-After asked for", seconds(retryAfter))}
+	for _, b := range t.lanes {
+		c.expect(len(b.refusals) > 0, "%s: came not back", b.name)
+		for _, r := range b.refusals {
+			c.expect(r.stayed >= r.asked, "%s: came back after %v", b.name, r.stayed)
+		}
+	}
+	return c
+}
+
+func (t *tally) halfOpen() check {
+	c := check{promise: fmt.Sprintf("freeze: a link on which nothing gets through was found within %s", seconds(foundWithin))}
+	for _, in := range t.incidents {
+		if in.name != "freeze" || !in.over {
+			continue
+		}
+		for _, b := range t.lanes {
+			found := time.Duration(-1)
+			var why error
+			for _, e := range b.events {
+				if e.Kind == holdfast.EventDisconnected && !e.Time.Before(in.at) {
+					found, why = e.Time.Sub(in.at), e.Err
+					break
+				}
+			}
+			c.expect(found >= 0 && found <= foundWithin+dialWithin+t.lag, "%s: after %v (timers here are up to %v late)", b.name, found, t.lag)
+			c.expect(errors.Is(why, holdfast.ErrNoPong), "%s: for another reason: %v", b.name, why)
+		}
+	}
+	return c
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-ws/holdfast"
+)
+
+// entry is a line of the log.
+type entry struct {
+	at   time.Duration // since the start
+	who  string        // a lane, "" for the script of faults
+	text string
+	mood mood
+}
+
+// mood is how an entry is to be looked at.
+type mood int
+
+const (
+	plainly mood = iota
+	good
+	bad
+	away // offline
+)
+
+// journal collects entries until a view takes them.
+type journal struct {
+	start time.Time
+
+	mu      sync.Mutex
+	entries []entry
+	held    map[string]entry // by lane: a failure that may be followed by a delay
+}
+
+func newJournal(start time.Time) *journal {
+	return &journal{start: start, held: map[string]entry{}}
+}
+
+// say adds a line of the script.
+func (j *journal) say(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, entry{at: time.Since(j.start), text: fmt.Sprintf(format, args...)})
+}
+
+// take returns what is new.
+func (j *journal) take() []entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	taken := j.entries
+	j.entries = nil
+	return taken
+}
+
+// event adds what happened to a lane's client. A failure and the delay that
+// follows from it share a line.
+func (j *journal) event(who string, e holdfast.Event) {
+	line := entry{at: e.Time.Sub(j.start), who: who}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	held, waits := j.held[who]
+	delete(j.held, who)
+	if waits {
+		if e.Kind == holdfast.EventWaiting {
+			held.text += ", next try in " + seconds(e.Delay)
+		}
+		j.entries = append(j.entries, held)
+	}
+	switch e.Kind {
+	case holdfast.EventConnected:
+		line.text, line.mood = "connected", good
+		if e.Epoch > 1 {
+			line.text = fmt.Sprintf("connected, epoch %d: there may be a gap", e.Epoch)
+		}
+	case holdfast.EventDisconnected:
+		line.text, line.mood = "link lost: "+reason(e.Err), bad
+		if e.Count > 0 {
+			line.text += fmt.Sprintf(", %d messages without a receipt", e.Count)
+		}
+		j.held[who] = line
+		return
+	case holdfast.EventAttemptFailed:
+		line.text, line.mood = fmt.Sprintf("attempt %d failed: %s", e.Attempt, reason(e.Err)), bad
+		j.held[who] = line
+		return
+	case holdfast.EventOffline:
+		line.text, line.mood = "offline, waiting for the network", away
+	case holdfast.EventOnline:
+		line.text, line.mood = "the network is back", away
+	case holdfast.EventDropped:
+		line.text, line.mood = fmt.Sprintf("%d messages dropped: %s", e.Count, reason(e.Err)), bad
+	case holdfast.EventClosed:
+		line.text, line.mood = "closed", plainly
+		if !errors.Is(e.Err, holdfast.ErrClosed) {
+			line.text, line.mood = "ended: "+reason(e.Err), bad
+		}
+	default: // connecting, waiting, network changed, gap: told by the others
+		return
+	}
+	j.entries = append(j.entries, line)
+}
+
+// reason is an error in a few words.
+func reason(err error) string {
+	var dial *holdfast.DialError
+	var closed *holdfast.CloseError
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, holdfast.ErrRetriesExhausted):
+		return holdfast.ErrRetriesExhausted.Error()
+	case errors.As(err, &dial) && dial.StatusCode != 0:
+		s := fmt.Sprintf("%v, status %d", dial.Class, dial.StatusCode)
+		if dial.RetryAfter > 0 {
+			s += ", Retry-After " + seconds(dial.RetryAfter)
+		}
+		return s
+	case errors.As(err, &dial):
+		return dial.Class.String()
+	case errors.As(err, &closed) && closed.Remote:
+		return "closed by the server, " + closed.Code.String()
+	case errors.As(err, &errno):
+		return errno.Error()
+	}
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}
+
+// seconds writes a duration of the size of seconds.
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}

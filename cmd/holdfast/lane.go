@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/holdfast-ws/holdfast"
+)
+
+// What the clients are told, short enough for a run of seconds.
+const (
+	pace         = 10 * time.Millisecond // between two messages each way
+	initialDelay = 200 * time.Millisecond
+	maxDelay     = time.Second
+	maxRetries   = 10
+	stableAfter  = time.Second
+	pingAfter    = time.Second
+	pongWithin   = time.Second
+)
+
+// foundWithin is how long a link may be dead before its client knows.
+const foundWithin = pingAfter + pongWithin
+
+// lane is one client with one promise of delivery, and the books on what was
+// sent and what arrived, kept at both ends.
+type lane struct {
+	name     string
+	path     string // by which the server knows it
+	delivery holdfast.Delivery
+	conn     *holdfast.Conn
+	joined   sync.WaitGroup // of receive
+
+	mu sync.Mutex
+	// Client to server: accepted by Send; arrived, by the server's links.
+	upSent uint64
+	up     ledger
+	// Server to client: handed to a link; arrived, by Message.Epoch.
+	downSent uint64
+	down     ledger
+
+	links       uint64 // accepted by the server; the last is the present one
+	handshakes  int    // that reached the server
+	refused     time.Time
+	refusals    []refusal
+	closeCode   uint16    // of the client's last close frame
+	answeredAt  time.Time // just before the server answered it
+	garbled     int       // messages that were no number
+	events      []holdfast.Event
+	epochs      []epochStart
+	lastArrival time.Time
+	silence     time.Duration // the longest time in which nothing arrived
+	failure     error         // of a call that must not fail
+}
+
+// epochStart is the first message of an epoch.
+type epochStart struct {
+	epoch uint64
+	at    time.Time
+}
+
+// refusal is a 503 and how long the client then stayed away.
+type refusal struct{ asked, stayed time.Duration }
+
+// newLanes returns one lane for each promise of delivery.
+func newLanes() []*lane {
+	return []*lane{
+		{name: "at least once", path: "/at-least-once", delivery: holdfast.AtLeastOnce},
+		{name: "at most once", path: "/at-most-once", delivery: holdfast.AtMostOnce},
+	}
+}
+
+// dial connects the lane's client and starts to receive.
+func (l *lane) dial(ctx context.Context, d *demo) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := holdfast.Dial(ctx, "ws://"+d.service.addr+l.path, &holdfast.Options{
+		DialContext: d.place.dial,
+		Network:     d.network,
+		Delivery:    l.delivery,
+		Retry: holdfast.RetryPolicy{
+			MaxRetries: maxRetries, InitialDelay: initialDelay, MaxDelay: maxDelay, StableAfter: stableAfter,
+		},
+		Keepalive: holdfast.Keepalive{Interval: pingAfter, Timeout: pongWithin},
+		OnEvent: func(e holdfast.Event) {
+			l.mu.Lock()
+			l.events = append(l.events, e)
+			l.mu.Unlock()
+			d.journal.event(l.name, e)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("the client %q: %w", l.name, err)
+	}
+	l.conn = conn
+	l.joined.Go(l.receive)
+	return nil
+}
+
+// send sends numbers until ctx ends.
+func (l *lane) send(ctx context.Context) {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for n := uint64(1); ; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := l.conn.Send(ctx, holdfast.Text, strconv.AppendUint(nil, n, 10)); err != nil {
+			if ctx.Err() == nil {
+				l.fail(err)
+			}
+			return
+		}
+		l.mu.Lock()
+		l.upSent = n
+		l.mu.Unlock()
+	}
+}
+
+// receive takes what arrives at the client, until it is closed.
+func (l *lane) receive() {
+	for m, err := range l.conn.Messages(context.Background()) {
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		l.arrived(m, time.Now())
+	}
+}
+
+func (l *lane) arrived(m holdfast.Message, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.lastArrival.IsZero() {
+		l.silence = max(l.silence, now.Sub(l.lastArrival))
+	}
+	l.lastArrival = now
+	if n := len(l.epochs); n == 0 || l.epochs[n-1].epoch != m.Epoch {
+		l.epochs = append(l.epochs, epochStart{m.Epoch, now})
+	}
+	l.note(&l.down, m.Epoch, m.Data)
+}
+
+// note writes a message down. l.mu is held.
+func (l *lane) note(book *ledger, link uint64, data []byte) {
+	n, err := strconv.ParseUint(string(data), 10, 64)
+	if err != nil {
+		l.garbled++
+		return
+	}
+	book.add(link, n)
+}
+
+func (l *lane) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure == nil {
+		l.failure = err
+	}
+}
+
+// ending is how a client's last moments went.
+type ending struct {
+	flush  error // of Flush, once nothing more was sent
+	close  error // of Close
+	closed time.Time
+	took   time.Duration // Close
+	err    error         // what Err said in the end
+	done   bool          // Done was closed
+	stats  holdfast.Stats
+}
+
+// end makes sure of what is on its way and closes the client. Nothing is sent
+// any more.
+func (l *lane) end() ending {
+	var e ending
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e.flush = l.conn.Flush(ctx)
+	until(ctx, patience, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.down.latest == l.downSent || l.failure != nil
+	})
+	began := time.Now()
+	e.close = l.conn.Close()
+	e.closed = time.Now()
+	e.took = e.closed.Sub(began)
+	l.joined.Wait()
+	select {
+	case <-l.conn.Done():
+		e.done = true
+	case <-ctx.Done():
+	}
+	e.err, e.stats = l.conn.Err(), l.conn.Stats()
+	return e
+}
+
+// connected says that the client has been connected for as long as it takes
+// to count as stable, so that its next failure is a first one.
+func (l *lane) settled() bool {
+	s := l.conn.Stats()
+	return s.State == holdfast.StateConnected && time.Since(s.ConnectedSince) > stableAfter+stableAfter/10
+}
+
+func (l *lane) epoch() uint64 { return l.conn.Stats().Epoch }
+
+func (l *lane) handshakeCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.handshakes
+}
+
+// books returns a copy of the lane for the tally, once all has ended.
+func (l *lane) books() books {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return books{
+		name: l.name, delivery: l.delivery,
+		up: l.up.count(l.upSent), down: l.down.count(l.downSent),
+		handshakes: l.handshakes, refusals: slices.Clone(l.refusals), closeCode: l.closeCode, answeredAt: l.answeredAt,
+		garbled: l.garbled, events: slices.Clone(l.events), epochs: slices.Clone(l.epochs),
+		silence: l.silence, failure: l.failure,
+	}
+}
+
+// until waits until ok, at most limit; false when it did not come true.
+func until(ctx context.Context, limit time.Duration, ok func() bool) bool {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end.C:
+			return ok()
+		case <-ctx.Done():
+			return ok()
+		}
+	}
+	return true
+}
+
+// sleep waits for d; it ends early with ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
