@@ -291,11 +291,11 @@ func TestPromise12SecretsStayPut(t *testing.T) {
 		require.ErrorIs(w, err, holdfast.ErrRetriesExhausted)
 		assert.Equal(w, 3, seen)
 		walk(err, func(err error) { assert.NotContains(w, err.Error(), secret) })
+		synctest.Wait()
 		for _, e := range w.events {
 			assert.NotContains(w, e.Endpoint, secret)
 			walk(e.Err, func(err error) { assert.NotContains(w, err.Error(), secret) })
 		}
-		synctest.Wait()
 		assert.NotContains(w, log.String(), secret)
 		assert.Contains(w, log.String(), "attempt failed")
 	})

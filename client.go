@@ -71,7 +71,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Conn, error) {
 	if c.opts.Background {
 		return c, nil
 	}
-	if err := c.WaitConnected(ctx); err != nil {
+	// A connection that has already ended again counts: it may have brought
+	// messages.
+	if err := c.waitFor(ctx, func() bool { return c.connects > 0 }); err != nil {
 		_ = c.CloseNow()
 		return nil, err
 	}
@@ -297,16 +299,21 @@ func (c *Conn) Reconnect() {
 // WaitConnected waits until a link is up. The error is what ended the Conn,
 // ErrClosed once it closes, or ctx's error wrapping the last failure.
 func (c *Conn) WaitConnected(ctx context.Context) error {
+	return c.waitFor(ctx, func() bool { return c.state == StateConnected })
+}
+
+// waitFor waits until ok, which is called with c.mu held.
+func (c *Conn) waitFor(ctx context.Context, ok func() bool) error {
 	for {
 		c.mu.Lock()
-		state, changed, last, err := c.state, c.changed, c.lastErr, c.err
+		done, state, changed, last, err := ok(), c.state, c.changed, c.lastErr, c.err
 		c.mu.Unlock()
-		switch state {
-		case StateConnected:
+		switch {
+		case done:
 			return nil
-		case StateClosing:
+		case state == StateClosing:
 			return ErrClosed
-		case StateClosed:
+		case state == StateClosed:
 			return err
 		}
 		select {

@@ -138,7 +138,7 @@ func TestPromise14CloseInEveryState(t *testing.T) {
 	})
 	t.Run("offline", func(t *testing.T) {
 		bubble(t, func(w *world) {
-			w.network.set(true)
+			w.network.SetOnline(false)
 			c := w.dial(func(o *holdfast.Options) { o.Background = true })
 			synctest.Wait()
 			assert.Equal(w, holdfast.StateOffline, c.State())
@@ -209,7 +209,7 @@ func TestPromise01ReconnectCostsNothing(t *testing.T) {
 		require.NoError(w, c.Close())
 	})
 	bubble(t, func(w *world) { // it dials even though the network says offline
-		w.network.set(true)
+		w.network.SetOnline(false)
 		c := w.dial(func(o *holdfast.Options) { o.Background = true })
 		synctest.Wait()
 		c.Reconnect()
@@ -234,7 +234,7 @@ func TestPromise01TwoDialsNeverRunAtOnce(t *testing.T) {
 		for range 20 {
 			time.Sleep(300 * time.Millisecond)
 			c.Reconnect()
-			w.network.signal()
+			w.network.Signal()
 		}
 		require.NoError(w, c.WaitConnected(w.Context()))
 		assert.Equal(w, 1, most)

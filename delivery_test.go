@@ -461,7 +461,7 @@ func TestPromise11DialsContextBoundsTheFirstConnection(t *testing.T) {
 		require.ErrorAs(w, err, &de, "the last failure")
 		assert.Equal(w, 503, de.StatusCode)
 
-		w.network.set(true)
+		w.network.SetOnline(false)
 		_, err = holdfast.Dial(w.within(time.Minute), worldURL, w.options())
 		require.ErrorIs(w, err, context.DeadlineExceeded, "it blocks while offline")
 	})

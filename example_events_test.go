@@ -47,7 +47,7 @@ func ExampleOptions_onEvent() {
 func ExampleNetwork() {
 	server := exampleServer()
 	defer server.Close()
-	network := holdfasttest.NewNetwork[holdfast.Reachability]()
+	network := holdfasttest.NewNetwork()
 	network.SetOnline(false)
 
 	states := make(chan holdfast.State, 16)

@@ -3,6 +3,7 @@ package holdfast_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,9 @@ func TestFailuresHTTPSomeoneElseAnswers(t *testing.T) {
 			hint: []string{"the server chose a subprotocol that was not offered"}}),
 		intercepted(failure{cause: "101 with an extension that was not offered", status: 101,
 			make: answering(holdfasttest.Accept{Header: http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}}}),
+			hint: []string{"not with a valid WebSocket upgrade"}}),
+		intercepted(failure{cause: "101 with a huge header", status: 101,
+			make: answering(holdfasttest.Accept{Header: http.Header{"Upgrade": {strings.Repeat("x", 100_000)}}}),
 			hint: []string{"not with a valid WebSocket upgrade"}}),
 		intercepted(failure{cause: "a status that is none", status: 999,
 			make: answering(holdfasttest.Raw{Bytes: []byte("HTTP/1.1 999 " + planted + "\r\nContent-Length: 0\r\n\r\n")}),

@@ -94,6 +94,7 @@ func (f failure) describes(t *testing.T, de *holdfast.DialError) {
 		assert.Contains(t, de.Hint, part)
 	}
 	assert.Contains(t, de.Error(), de.Hint)
+	assert.Less(t, len(de.Error()), 1000, "longer than a person wants to read")
 	assert.Equal(t, "websocket", de.Transport)
 	require.Error(t, de.Err, "the cause")
 }

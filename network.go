@@ -5,30 +5,20 @@ import (
 	"net/netip"
 
 	"github.com/holdfast-ws/holdfast/internal/netwatch"
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // Reachability is what a Network says of a host.
-type Reachability int
+type Reachability = transport.Reachability
 
 const (
 	// ReachUnknown: nothing speaks against dialling.
-	ReachUnknown Reachability = iota
+	ReachUnknown = transport.ReachUnknown
 	// Reachable: there is a way to the host.
-	Reachable
+	Reachable = transport.Reachable
 	// Unreachable: this host is offline as far as that host is concerned.
-	Unreachable
+	Unreachable = transport.Unreachable
 )
-
-// String returns "unknown", "reachable" or "unreachable".
-func (r Reachability) String() string {
-	switch r {
-	case Reachable:
-		return "reachable"
-	case Unreachable:
-		return "unreachable"
-	}
-	return "unknown"
-}
 
 // Network tells whether this host is offline. A Conn asks it before each dial,
 // after a failed one, and after each change. Its methods must not block.
@@ -64,11 +54,5 @@ func (n systemNetwork) Check(ctx context.Context, host string) Reachability {
 	if n.customDialer {
 		return ReachUnknown
 	}
-	switch n.Watcher.Check(ctx, host) {
-	case netwatch.Reachable:
-		return Reachable
-	case netwatch.Unreachable:
-		return Unreachable
-	}
-	return ReachUnknown
+	return n.Watcher.Check(ctx, host)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -18,13 +19,13 @@ import (
 
 func TestPromise05NothingIsDialledWhileOffline(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.network.set(true)
+		w.network.SetOnline(false)
 		c := w.dial(func(o *holdfast.Options) { o.Background = true; o.Retry.MaxRetries = holdfast.NoRetry })
 		time.Sleep(30*time.Second - 1)
 		assert.Equal(w, holdfast.StateOffline, c.State())
 		assert.Zero(w, w.net.Dials())
 
-		w.network.set(false)
+		w.network.SetOnline(true)
 		synctest.Wait()
 		assert.Equal(w, holdfast.StateConnected, c.State(), "no time has passed")
 		assert.Zero(w, c.Stats().ConsecutiveFailures)
@@ -35,7 +36,7 @@ func TestPromise05NothingIsDialledWhileOffline(t *testing.T) {
 
 func TestPromise05AProbeEvery30Seconds(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.network.set(true)
+		w.network.SetOnline(false)
 		w.net.SetDown(syscall.ENETUNREACH)
 		c := w.dial(func(o *holdfast.Options) { o.Background = true; o.Retry.MaxRetries = holdfast.NoRetry })
 		time.Sleep(5*time.Minute + time.Second)
@@ -54,7 +55,7 @@ func TestPromise05AProbeEvery30Seconds(t *testing.T) {
 
 func TestPromise05TheProbesAnswerCounts(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.network.set(true)
+		w.network.SetOnline(false)
 		w.server.OnRequest(refuse(404, nil))
 		c := w.dial(func(o *holdfast.Options) { o.Background = true })
 		<-c.Done()
@@ -85,15 +86,13 @@ func TestPromise05AFailedDialAsksAgain(t *testing.T) {
 
 // offlineAfter says Unreachable after n checks.
 type offlineAfter struct {
-	*fakeNetwork
+	*holdfasttest.Network
 	n int
 }
 
 func (o offlineAfter) Check(ctx context.Context, host string) holdfast.Reachability {
-	o.fakeNetwork.Check(ctx, host)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.checks) > o.n {
+	o.Network.Check(ctx, host)
+	if o.Checks() > o.n {
 		return holdfast.Unreachable
 	}
 	return holdfast.ReachUnknown
@@ -102,12 +101,12 @@ func (o offlineAfter) Check(ctx context.Context, host string) holdfast.Reachabil
 func TestPromise05ALinkThatDiesOfflineCostsNothing(t *testing.T) {
 	bubble(t, func(w *world) {
 		c := w.dial(func(o *holdfast.Options) { o.Retry.MaxRetries = holdfast.NoRetry })
-		w.network.set(true)
+		w.network.SetOnline(false)
 		time.Sleep(100 * time.Millisecond) // the quiet time
 		synctest.Wait()
 		assert.Equal(w, holdfast.StateOffline, c.State())
 		w.send(c, "kept")
-		w.network.set(false)
+		w.network.SetOnline(true)
 		assert.Equal(w, "kept", string(w.receive(c).Data))
 		assert.Equal(w, 2, w.net.Dials())
 		require.NoError(w, c.Close())
@@ -117,14 +116,9 @@ func TestPromise05ALinkThatDiesOfflineCostsNothing(t *testing.T) {
 func TestPromise05TheLocalAddressIsGone(t *testing.T) {
 	bubble(t, func(w *world) {
 		c := w.dial(func(o *holdfast.Options) { o.Retry.MaxRetries = holdfast.NoRetry })
-		w.network.mu.Lock()
-		w.network.gone = map[netip.Addr]bool{netip.MustParseAddr("192.0.2.1"): true}
-		w.network.mu.Unlock()
-		w.network.signal()
+		w.network.RemoveAddr(netip.MustParseAddr("192.0.2.1"))
 		require.NoError(w, w.server.WaitAccepted(w.Context(), 2))
-		w.network.mu.Lock()
-		w.network.gone = nil
-		w.network.mu.Unlock()
+		w.network.RestoreAddr(netip.MustParseAddr("192.0.2.1"))
 		synctest.Wait()
 		assert.Zero(w, c.Stats().ConsecutiveFailures)
 		assert.Equal(w, uint64(2), c.Stats().Epoch)
@@ -135,13 +129,13 @@ func TestPromise05TheLocalAddressIsGone(t *testing.T) {
 func TestPromise05AnyOtherChangePings(t *testing.T) {
 	bubble(t, func(w *world) {
 		c := w.dial(func(o *holdfast.Options) { o.Retry.MaxRetries = holdfast.NoRetry })
-		w.network.signal()
+		w.network.Signal()
 		time.Sleep(time.Minute)
 		assert.Equal(w, 1, w.net.Dials(), "the link answered")
 
 		w.net.Freeze(true)
 		start := time.Now()
-		w.network.signal()
+		w.network.Signal()
 		require.NoError(w, w.server.WaitAccepted(w.Context(), 2))
 		assert.Equal(w, 3*time.Second+100*time.Millisecond, time.Since(start))
 		synctest.Wait()
@@ -154,7 +148,7 @@ func TestPromise05ChangesAreAwaitedUntilQuiet(t *testing.T) {
 	bubble(t, func(w *world) {
 		c := w.dial(nil)
 		for range 60 { // never quiet for 100 ms
-			w.network.signal()
+			w.network.Signal()
 			time.Sleep(50 * time.Millisecond)
 		}
 		n := len(w.seen(holdfast.EventNetworkChanged))
@@ -165,14 +159,14 @@ func TestPromise05ChangesAreAwaitedUntilQuiet(t *testing.T) {
 
 func TestPromise05FirstDialsAfterUpAreQuick(t *testing.T) {
 	bubble(t, func(w *world) {
-		w.network.set(true)
+		w.network.SetOnline(false)
 		w.net.SetDown(syscall.ENETUNREACH)
 		c := w.dial(func(o *holdfast.Options) {
 			o.Background = true
 			o.Retry.New = func() holdfast.BackOff { return constant(20 * time.Second) }
 		})
 		synctest.Wait()
-		w.network.set(false)
+		w.network.SetOnline(true)
 		start := time.Now()
 		var at []time.Duration
 		for range 4 {
@@ -195,11 +189,11 @@ func TestPromise05WaitingNoticesOffline(t *testing.T) {
 			o.Retry.New = func() holdfast.BackOff { return constant(20 * time.Second) }
 		})
 		synctest.Wait()
-		w.network.set(true)
+		w.network.SetOnline(false)
 		synctest.Wait()
 		assert.Equal(w, holdfast.StateOffline, c.State())
 		w.server.OnRequest(nil)
-		w.network.set(false)
+		w.network.SetOnline(true)
 		synctest.Wait()
 		assert.Equal(w, holdfast.StateConnected, c.State())
 		require.NoError(w, c.Close())
@@ -226,9 +220,9 @@ func TestPromise06KeepaliveFindsAFrozenPeer(t *testing.T) {
 
 func TestPromise06AnyFrameIsLife(t *testing.T) {
 	bubble(t, func(w *world) {
-		pings := 0
+		var pings atomic.Int32
 		w.server.OnConnect(func(p *holdfasttest.Peer) {
-			p.OnPing(func([]byte) ([]byte, bool) { pings++; return nil, true }) // empty pongs, as gws sends
+			p.OnPing(func([]byte) ([]byte, bool) { pings.Add(1); return nil, true }) // empty pongs, as gws sends
 			go func() {
 				for range 10 {
 					time.Sleep(20 * time.Second)
@@ -240,10 +234,10 @@ func TestPromise06AnyFrameIsLife(t *testing.T) {
 		c := w.dial(func(o *holdfast.Options) { o.Keepalive = holdfast.Keepalive{} })
 		time.Sleep(200 * time.Second)
 		synctest.Wait()
-		assert.Zero(w, pings, "messages came every 20 s")
+		assert.Zero(w, pings.Load(), "messages came every 20 s")
 		time.Sleep(100 * time.Second)
 		synctest.Wait()
-		assert.Equal(w, 4, pings)
+		assert.Equal(w, int32(4), pings.Load())
 		assert.Equal(w, 1, w.net.Dials(), "an empty pong is life")
 		assert.Zero(w, c.Stats().RTT, "but measures nothing")
 		require.NoError(w, c.Close())

@@ -2,7 +2,6 @@ package holdfast_test
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,7 +21,7 @@ type world struct {
 	*testing.T
 	net     *memnet.Network
 	server  *holdfasttest.Server
-	network *fakeNetwork
+	network *holdfasttest.Network
 
 	mu     sync.Mutex
 	events []holdfast.Event
@@ -32,7 +31,7 @@ type world struct {
 func bubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, net: memnet.New(), network: &fakeNetwork{changes: make(chan struct{}, 1)}}
+		w := &world{T: t, net: memnet.New(), network: holdfasttest.NewNetwork()}
 		w.serve()
 		defer func() { w.server.Close() }()
 		f(w)
@@ -124,45 +123,3 @@ type constant time.Duration
 
 func (c constant) NextBackOff() time.Duration { return time.Duration(c) }
 func (c constant) Reset()                     {}
-
-// fakeNetwork is a Network that the test commands.
-type fakeNetwork struct {
-	mu      sync.Mutex
-	offline bool
-	gone    map[netip.Addr]bool
-	checks  []string
-	changes chan struct{}
-}
-
-func (n *fakeNetwork) Check(_ context.Context, host string) holdfast.Reachability {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.checks = append(n.checks, host)
-	if n.offline {
-		return holdfast.Unreachable
-	}
-	return holdfast.ReachUnknown
-}
-
-func (n *fakeNetwork) Changes(context.Context) <-chan struct{} { return n.changes }
-
-func (n *fakeNetwork) HasAddr(a netip.Addr) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return !n.gone[a]
-}
-
-// set changes the network and says so.
-func (n *fakeNetwork) set(offline bool) {
-	n.mu.Lock()
-	n.offline = offline
-	n.mu.Unlock()
-	n.signal()
-}
-
-func (n *fakeNetwork) signal() {
-	select {
-	case n.changes <- struct{}{}:
-	default:
-	}
-}

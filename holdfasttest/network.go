@@ -4,17 +4,18 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// Network is a holdfast.Network whose answers the test sets. Its type
-// parameter is holdfast.Reachability:
+// Network is a holdfast.Network whose answers the test sets:
 //
-//	network := holdfasttest.NewNetwork[holdfast.Reachability]()
+//	network := holdfasttest.NewNetwork()
 //	conn, err := holdfast.Dial(ctx, url, &holdfast.Options{Network: network})
 //	network.SetOnline(false)
 //
 // All methods are safe for concurrent use.
-type Network[R ~int] struct {
+type Network struct {
 	mu       sync.Mutex
 	offline  bool
 	checks   int
@@ -22,20 +23,14 @@ type Network[R ~int] struct {
 	watchers map[chan struct{}]struct{}
 }
 
-// The values of holdfast.Reachability.
-const (
-	reachable   = 1
-	unreachable = 2
-)
-
 // NewNetwork returns a network that is online.
-func NewNetwork[R ~int]() *Network[R] {
-	return &Network[R]{removed: map[netip.Addr]bool{}, watchers: map[chan struct{}]struct{}{}}
+func NewNetwork() *Network {
+	return &Network{removed: map[netip.Addr]bool{}, watchers: map[chan struct{}]struct{}{}}
 }
 
 // SetOnline says whether hosts are reachable, all of them or none. A change is
 // signalled.
-func (n *Network[R]) SetOnline(online bool) {
+func (n *Network) SetOnline(online bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.offline == online {
@@ -45,7 +40,7 @@ func (n *Network[R]) SetOnline(online bool) {
 }
 
 // Signal announces a change of the network without saying which.
-func (n *Network[R]) Signal() {
+func (n *Network) Signal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.signal()
@@ -53,7 +48,7 @@ func (n *Network[R]) Signal() {
 
 // RemoveAddr takes a local address from this host, as if its interface had
 // gone, and signals the change. Connections that use it are lost.
-func (n *Network[R]) RemoveAddr(addr netip.Addr) {
+func (n *Network) RemoveAddr(addr netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.removed[addr.Unmap()] = true
@@ -61,7 +56,7 @@ func (n *Network[R]) RemoveAddr(addr netip.Addr) {
 }
 
 // RestoreAddr undoes RemoveAddr and signals the change.
-func (n *Network[R]) RestoreAddr(addr netip.Addr) {
+func (n *Network) RestoreAddr(addr netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.removed, addr.Unmap())
@@ -70,7 +65,7 @@ func (n *Network[R]) RestoreAddr(addr netip.Addr) {
 
 // HasAddr reports whether addr is one of this host's: true unless RemoveAddr
 // took it.
-func (n *Network[R]) HasAddr(addr netip.Addr) bool {
+func (n *Network) HasAddr(addr netip.Addr) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return !n.removed[addr.Unmap()]
@@ -78,18 +73,18 @@ func (n *Network[R]) HasAddr(addr netip.Addr) bool {
 
 // Check implements holdfast.Network. While the network is online it says that
 // every host is reachable.
-func (n *Network[R]) Check(context.Context, string) R {
+func (n *Network) Check(context.Context, string) transport.Reachability {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.checks++
 	if n.offline {
-		return unreachable
+		return transport.Unreachable
 	}
-	return reachable
+	return transport.Reachable
 }
 
 // Checks counts the calls to Check.
-func (n *Network[R]) Checks() int {
+func (n *Network) Checks() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.checks
@@ -97,7 +92,7 @@ func (n *Network[R]) Checks() int {
 
 // Changes implements holdfast.Network. The channel is never closed; after ctx
 // has ended it gets nothing more.
-func (n *Network[R]) Changes(ctx context.Context) <-chan struct{} {
+func (n *Network) Changes(ctx context.Context) <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	n.mu.Lock()
 	n.watchers[ch] = struct{}{}
@@ -111,7 +106,7 @@ func (n *Network[R]) Changes(ctx context.Context) <-chan struct{} {
 }
 
 // signal tells every watcher that has nothing to read yet. n.mu is held.
-func (n *Network[R]) signal() {
+func (n *Network) signal() {
 	for ch := range n.watchers {
 		select {
 		case ch <- struct{}{}:

@@ -7,20 +7,20 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
-)
 
-type reach int
+	"github.com/holdfast-ws/holdfast/transport"
+)
 
 // What holdfast.Network and its optional part ask for.
 var _ interface {
-	Check(ctx context.Context, host string) reach
+	Check(ctx context.Context, host string) transport.Reachability
 	Changes(ctx context.Context) <-chan struct{}
 	HasAddr(addr netip.Addr) bool
-} = NewNetwork[reach]()
+} = NewNetwork()
 
 func TestNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork[reach]()
+		n := NewNetwork()
 		ctx, cancel := context.WithCancel(t.Context())
 		one, two := n.Changes(ctx), n.Changes(t.Context())
 		signalled := func() int {

@@ -9,12 +9,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/holdfast-ws/holdfast"
 	"github.com/holdfast-ws/holdfast/holdfasttest"
 )
 
@@ -97,7 +97,7 @@ flag; 130 stopped by Ctrl-C or SIGTERM while every promise held.
 func runDemo(args []string, stdout, stderr io.Writer) int {
 	s, err := demoFlags(args)
 	if err != nil {
-		return usage(stderr, "demo", err)
+		return usage("demo", demoHelp(), err, stdout, stderr)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -122,7 +122,7 @@ type demo struct {
 	place   place
 	start   time.Time
 	rng     *rand.Rand // of the script
-	network *holdfasttest.Network[holdfast.Reachability]
+	network *holdfasttest.Network
 	service *service
 	lanes   []*lane
 	journal *journal
@@ -130,15 +130,15 @@ type demo struct {
 	incidents []incident // play's, until it has returned
 
 	mu      sync.Mutex
-	fault   string // under way
-	failure error  // of the demo itself
+	marks   []mark
+	failure error // of the demo itself
 	lag     time.Duration
 	cancel  context.CancelFunc
 }
 
 func newDemo(s settings, p place) *demo {
 	d := &demo{settings: s, place: p, start: time.Now(), rng: rand.New(rand.NewPCG(s.seed, 0)),
-		network: holdfasttest.NewNetwork[holdfast.Reachability](), lanes: newLanes()}
+		network: holdfasttest.NewNetwork(), lanes: newLanes()}
 	d.journal = newJournal(d.start)
 	d.service = &service{place: p, lanes: d.lanes}
 	return d
@@ -227,17 +227,17 @@ func (d *demo) measureLag(ctx context.Context) {
 	}
 }
 
-// mark says which fault is under way.
-func (d *demo) mark(fault string) {
+// begin notes that a fault begins.
+func (d *demo) begin(fault string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fault = fault
+	d.marks = append(d.marks, mark{fault, at.Sub(d.start)})
 }
 
-func (d *demo) underWay() string {
+func (d *demo) marked() []mark {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.fault
+	return slices.Clone(d.marks)
 }
 
 // abort ends the run because the demo itself cannot go on.

@@ -123,10 +123,9 @@ func (d *demo) play(ctx context.Context, script []scheduled) {
 		}
 		now := time.Now()
 		in := incident{name: f.name, at: now, possible: now, epochs: d.epochs()}
-		d.mark(f.name)
+		d.begin(f.name, now)
 		f.hit(ctx, d, &in)
 		in.over = ctx.Err() == nil
-		d.mark("")
 		d.incidents = append(d.incidents, in)
 		if !until(ctx, patience, func() bool { return d.reconnected(in) }) {
 			return

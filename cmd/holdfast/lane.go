@@ -166,8 +166,9 @@ func (l *lane) fail(err error) {
 
 // ending is how a client's last moments went.
 type ending struct {
-	flush  error // of Flush, once nothing more was sent
-	close  error // of Close
+	flush  error  // of Flush, once nothing more was sent
+	tail   uint64 // messages that the server sent last and that did not come
+	close  error  // of Close
 	closed time.Time
 	took   time.Duration // Close
 	err    error         // what Err said in the end
@@ -183,9 +184,8 @@ func (l *lane) end() ending {
 	defer cancel()
 	e.flush = l.conn.Flush(ctx)
 	until(ctx, patience, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.down.latest == l.downSent || l.failure != nil
+		e.tail = l.awaited()
+		return e.tail == 0
 	})
 	began := time.Now()
 	e.close = l.conn.Close()
@@ -201,7 +201,14 @@ func (l *lane) end() ending {
 	return e
 }
 
-// connected says that the client has been connected for as long as it takes
+// awaited is how many of the last numbers from the server have not arrived.
+func (l *lane) awaited() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.downSent - min(l.down.latest, l.downSent)
+}
+
+// settled says that the client has been connected for as long as it takes
 // to count as stable, so that its next failure is a first one.
 func (l *lane) settled() bool {
 	s := l.conn.Stats()

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
-	"time"
 )
 
 // report writes the tally. color puts colours in, if there are any.
@@ -73,15 +71,14 @@ const maxFaultsShown = 5
 func (t *tally) reportRecovery(w io.Writer) {
 	fmt.Fprint(w, "\n  Time to recover: from when a connection was possible to the first message\n")
 	for _, in := range t.incidents {
-		var b strings.Builder
-		var worst time.Duration
+		fmt.Fprintf(w, "  %-34s", fmt.Sprintf("  %s at %s", in.name, seconds(in.at.Sub(t.start))))
 		for i := range t.lanes {
-			s := "never"
+			took := "never"
 			if d, ok := t.lanes[i].recovery(in, i); ok {
-				s, worst = seconds(d), max(worst, d)
+				took = seconds(d)
 			}
-			fmt.Fprintf(&b, "%16s", s)
+			fmt.Fprintf(w, "%16s", took)
 		}
-		fmt.Fprintf(w, "  %-34s%s\n", fmt.Sprintf("  %s at %s", in.name, seconds(in.at.Sub(t.start))), b.String())
+		fmt.Fprintln(w)
 	}
 }

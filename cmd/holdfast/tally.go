@@ -42,6 +42,7 @@ func (b *books) recovery(in incident, lane int) (time.Duration, bool) {
 // tally is the outcome of a run.
 type tally struct {
 	seed      uint64
+	start     time.Time
 	took      time.Duration
 	lag       time.Duration // how late timers were, at worst
 	lanes     []books
@@ -53,7 +54,7 @@ type tally struct {
 func (d *demo) tally(endings []ending, took time.Duration) *tally {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := &tally{seed: d.seed, took: took, lag: d.lag, incidents: d.incidents}
+	t := &tally{seed: d.seed, start: d.start, took: took, lag: d.lag, incidents: d.incidents}
 	for i, l := range d.lanes {
 		b := l.books()
 		b.ending = endings[i]

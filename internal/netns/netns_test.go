@@ -145,17 +145,6 @@ func TestPairPacketsAndSecondPair(t *testing.T) {
 	})
 }
 
-func TestDummyCarrier(t *testing.T) {
-	Run(t, func(t *testing.T) {
-		here := Here(t)
-		here.AddDummy(t, "d0")
-		here.SetUp(t, "d0", true)
-		require.True(t, here.Running(t, "d0"))
-		here.SetCarrier(t, "d0", false)
-		here.WaitRunning(t, "d0", false)
-	})
-}
-
 func TestResolvers(t *testing.T) {
 	Run(t, func(t *testing.T) {
 		Resolvers(t, PeerIPv4, PeerIPv6)

@@ -63,18 +63,6 @@ func (ns *NS) setUp(link string, up bool) error {
 	return ns.do(unix.RTM_NEWLINK, 0, encode(m))
 }
 
-// SetCarrier gives a dummy link its carrier, or takes it away.
-func (ns *NS) SetCarrier(t testing.TB, link string, on bool) {
-	t.Helper()
-	m, err := ns.linkMessage(link)
-	check(t, err)
-	value := byte(0)
-	if on {
-		value = 1
-	}
-	check(t, ns.do(unix.RTM_NEWLINK, 0, attr(encode(m), unix.IFLA_CARRIER, []byte{value})))
-}
-
 // AddVeth makes two links that are the ends of one cable, both down. The second
 // is in the namespace other, which may be ns itself.
 func (ns *NS) AddVeth(t testing.TB, link string, other *NS, otherLink string) {
@@ -93,19 +81,12 @@ func (ns *NS) AddVeth(t testing.TB, link string, other *NS, otherLink string) {
 	ns.addLink(t, link, info)
 }
 
-// AddDummy makes a link that leads nowhere, down. The test is skipped where the
-// kernel has none.
-func (ns *NS) AddDummy(t testing.TB, link string) {
-	t.Helper()
-	ns.addLink(t, link, attr(nil, unix.IFLA_INFO_KIND, text("dummy")))
-}
-
 func (ns *NS) addLink(t testing.TB, link string, info []byte) {
 	t.Helper()
 	m := attr(encode(unix.IfInfomsg{}), unix.IFLA_IFNAME, text(link))
 	err := ns.do(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, attr(m, unix.IFLA_LINKINFO, info))
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		t.Skip("the kernel does not have this kind of link")
+		unavailable(t, errors.New("the kernel does not have this kind of link"))
 	}
 	check(t, err)
 }

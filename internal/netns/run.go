@@ -59,7 +59,7 @@ func Run(t *testing.T, f func(t *testing.T)) {
 		unavailable(t, err)
 	case err != nil:
 		t.Fatalf("in the namespace: %v\n%s", err, output)
-	case strings.Contains(output, "--- SKIP: "+t.Name()+" "):
+	case strings.Contains(output, "--- SKIP: "+t.Name()+" ") && os.Getenv(requireEnv) != "1":
 		t.Skipf("in the namespace: %s", output)
 	case !strings.Contains(output, "--- PASS: "+t.Name()+" "):
 		t.Fatalf("the test did not run in the namespace\n%s", output)
@@ -130,12 +130,12 @@ func noDAD() {
 	}
 }
 
-func unavailable(t *testing.T, err error) {
+func unavailable(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv(requireEnv) == "1" {
-		t.Fatalf("no network namespace: %v", err)
+		t.Fatalf("no namespace for the test: %v", err)
 	}
-	t.Skipf("no network namespace: %v", err)
+	t.Skipf("no namespace for the test: %v", err)
 }
 
 // Resolvers makes the given addresses the name servers of the running test's

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // Addresses that stand for the whole of the internet in a question to the
@@ -31,27 +33,27 @@ var (
 // where all those are public ones of one IP version and the host has a way to the
 // internet of the other, it is Unknown: that host is not offline, and the name
 // may have an address that was not learned yet.
-func (w *Watcher) Check(ctx context.Context, host string) Reachability {
+func (w *Watcher) Check(ctx context.Context, host string) transport.Reachability {
 	if ctx.Err() != nil || isUnixSocket(host) {
-		return Unknown
+		return transport.ReachUnknown
 	}
 	name, addr := splitHost(host)
 	if addr.IsValid() {
 		return w.target([]netip.Addr{addr})
 	}
 	if isLoopbackName(name) {
-		return Unknown
+		return transport.ReachUnknown
 	}
 	if addrs := w.learned.get(name); len(addrs) > 0 {
 		return w.target(addrs)
 	}
 	if w.canLookUp(name) {
-		return Unknown
+		return transport.ReachUnknown
 	}
 	if addrs := hostsFile(w.hosts, name); len(addrs) > 0 {
 		return w.target(addrs) // needs no lookup
 	}
-	return Unreachable
+	return transport.Unreachable
 }
 
 // Learn tells that host, a name with or without a port, was reached at addr.
@@ -70,53 +72,53 @@ func (w *Watcher) canLookUp(name string) bool {
 	// Multicast DNS (RFC 6762) asks no server.
 	if !strings.HasSuffix(name, ".local") {
 		if servers := nameServers(w.resolvConf); len(servers) > 0 {
-			return w.target(servers) != Unreachable
+			return w.target(servers) != transport.Unreachable
 		}
 	}
 	return w.sys.connected()
 }
 
 // target judges a target by all its addresses.
-func (w *Watcher) target(addrs []netip.Addr) Reachability {
-	verdict := Unreachable
+func (w *Watcher) target(addrs []netip.Addr) transport.Reachability {
+	verdict := transport.Unreachable
 	var v4, v6, public bool
 	for _, addr := range addrs {
 		switch w.address(addr) {
-		case Reachable:
-			return Reachable
-		case Unknown:
-			verdict = Unknown
+		case transport.Reachable:
+			return transport.Reachable
+		case transport.ReachUnknown:
+			verdict = transport.ReachUnknown
 		}
 		v4 = v4 || addr.Is4()
 		v6 = v6 || addr.Is6()
 		public = public || addr.IsGlobalUnicast() && !addr.IsPrivate()
 	}
-	if verdict == Unreachable && public && v4 != v6 {
+	if verdict == transport.Unreachable && public && v4 != v6 {
 		other := internet4
 		if v4 {
 			other = internet6
 		}
-		if w.address(other) != Unreachable {
-			return Unknown
+		if w.address(other) != transport.Unreachable {
+			return transport.ReachUnknown
 		}
 	}
 	return verdict
 }
 
-func (w *Watcher) address(addr netip.Addr) Reachability {
+func (w *Watcher) address(addr netip.Addr) transport.Reachability {
 	if addr.IsLoopback() || addr.IsUnspecified() { // a dial to the latter goes to the former
-		return Unknown
+		return transport.ReachUnknown
 	}
 	r := w.sys.route(addr)
 	switch {
 	case r.kind == routeUnknown:
-		return Unknown
+		return transport.ReachUnknown
 	case r.kind == routeLocal:
-		return Reachable
+		return transport.Reachable
 	case r.kind == routeNone, r.linkDown, !usableSource(r.source, addr):
-		return Unreachable
+		return transport.Unreachable
 	}
-	return Reachable
+	return transport.Reachable
 }
 
 // usableSource reports whether packets from source to addr can be answered. With

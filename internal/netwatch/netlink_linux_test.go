@@ -118,6 +118,24 @@ func TestQueryOfLoopback(t *testing.T) {
 	assert.False(t, q.running(1<<30))
 }
 
+func TestJoinsAllGroups(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Skip("netlink is denied")
+	}
+	defer unix.Close(fd)
+	require.NoError(t, join(fd))
+	bits, err := unix.GetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_LIST_MEMBERSHIPS)
+	if err != nil {
+		t.Skip("the kernel does not list memberships")
+	}
+	want := 0
+	for _, group := range []int{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE} {
+		want |= 1 << (group - 1)
+	}
+	assert.Equal(t, want, bits)
+}
+
 func FuzzNetlink(f *testing.F) {
 	f.Add(event(unix.RTM_NEWLINK, linkBody(appendAttr(nil, unix.IFLA_WIRELESS, []byte{1})...)))
 	f.Add(event(unix.RTM_NEWROUTE, routeBody(unix.RTM_F_CLONED, appendAttr(nil, unix.RTA_OIF, []byte{1, 0, 0, 0})...)))

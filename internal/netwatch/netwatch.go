@@ -12,37 +12,9 @@ package netwatch
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 )
-
-// Reachability is what is known of the way to a target.
-type Reachability int
-
-const (
-	// Unknown means that nothing speaks against a dial, but nothing is certain.
-	Unknown Reachability = iota
-	// Reachable means that the host has a route to an address of the target.
-	// Whether anything answers there is another matter.
-	Reachable
-	// Unreachable means that the host is offline for this target: a dial
-	// cannot succeed until the network changes.
-	Unreachable
-)
-
-// String returns "unknown", "reachable" or "unreachable".
-func (r Reachability) String() string {
-	switch r {
-	case Unknown:
-		return "unknown"
-	case Reachable:
-		return "reachable"
-	case Unreachable:
-		return "unreachable"
-	}
-	return "Reachability(" + strconv.Itoa(int(r)) + ")"
-}
 
 // Watcher answers for one host, the one that the program runs on. Its methods
 // are safe for concurrent use. Until the first call of Changes it has no

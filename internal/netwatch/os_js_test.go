@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // browser gives the global object what a browser's has.
@@ -50,16 +52,16 @@ func TestBrowserOnLine(t *testing.T) {
 	navigator, _ := browser(t)
 	for _, state := range []struct {
 		onLine any
-		want   Reachability
-	}{{true, Unknown}, {false, Unreachable}, {nil, Unknown}} {
+		want   transport.Reachability
+	}{{true, transport.ReachUnknown}, {false, transport.Unreachable}, {nil, transport.ReachUnknown}} {
 		navigator.Set("onLine", state.onLine)
 		assert.Equal(t, state.want, System().Check(t.Context(), "198.51.100.1"))
 		assert.Equal(t, state.want, System().Check(t.Context(), "example.com:443"))
-		assert.Equal(t, Unknown, System().Check(t.Context(), "localhost:80"))
+		assert.Equal(t, transport.ReachUnknown, System().Check(t.Context(), "localhost:80"))
 	}
 	System().Learn("example.com", netip.MustParseAddr("198.51.100.1"))
 	navigator.Set("onLine", false)
-	assert.Equal(t, Unreachable, System().Check(t.Context(), "example.com:443"))
+	assert.Equal(t, transport.Unreachable, System().Check(t.Context(), "example.com:443"))
 	assert.True(t, System().HasAddr(netip.MustParseAddr("192.0.2.1")), "not known")
 }
 
@@ -83,7 +85,7 @@ func TestBrowserEvents(t *testing.T) {
 func TestWithoutBrowser(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := System().Changes(ctx)
-	assert.Equal(t, Unknown, System().Check(ctx, "198.51.100.1"))
+	assert.Equal(t, transport.ReachUnknown, System().Check(ctx, "198.51.100.1"))
 	cancel()
 	for range c {
 	}

@@ -24,7 +24,7 @@ func TestMaxAgeDropsOnTimeWhileNothingElseHappens(t *testing.T) {
 		time.Sleep(1)
 		synctest.Wait()
 		b.stats(1, 1, 0)
-		assert.Equal(t, []string{stale("2")}, b.drops)
+		assert.Equal(t, []string{stale("2")}, b.dropped())
 		assert.Equal(t, uint64(2), b.Stats().Dropped)
 		time.Sleep(time.Second - 1)
 		synctest.Wait()
@@ -32,7 +32,7 @@ func TestMaxAgeDropsOnTimeWhileNothingElseHappens(t *testing.T) {
 		time.Sleep(1)
 		synctest.Wait()
 		b.stats(0, 0, 0)
-		assert.Equal(t, []string{stale("2"), stale("1")}, b.drops)
+		assert.Equal(t, []string{stale("2"), stale("1")}, b.dropped())
 		b.flush(t.Context()).loses(Loss{Count: 3, Err: ErrStale})
 		b.flush(t.Context()).succeeds()
 
@@ -80,12 +80,12 @@ func TestMaxAgeSparesWhatIsWritten(t *testing.T) {
 		b.push("c")
 		time.Sleep(2 * age)
 		synctest.Wait()
-		assert.Equal(t, []string{stale("1")}, b.drops, "c; a and b are in the writer's hands")
+		assert.Equal(t, []string{stale("1")}, b.dropped(), "c; a and b are in the writer's hands")
 		b.Written(2)
 		time.Sleep(2 * age)
 		synctest.Wait()
 		b.stats(0, 0, 2)
-		assert.Len(t, b.drops, 1)
+		assert.Len(t, b.dropped(), 1)
 	})
 }
 
@@ -100,7 +100,7 @@ func TestMaxAgeAfterAWriteThatFailed(t *testing.T) {
 		b.stats(2, 2, 0)
 		b.Written(0)
 		synctest.Wait()
-		assert.Equal(t, []string{stale("1")}, b.drops)
+		assert.Equal(t, []string{stale("1")}, b.dropped())
 		time.Sleep(1)
 		synctest.Wait()
 		b.stats(0, 0, 0)
@@ -122,10 +122,23 @@ func TestMaxAgeCountsOnForMessagesThatAreQueuedAgain(t *testing.T) {
 		time.Sleep(1)
 		synctest.Wait()
 		b.stats(2, 2, 0)
-		assert.Equal(t, []string{stale("1")}, b.drops)
+		assert.Equal(t, []string{stale("1")}, b.dropped())
 		time.Sleep(age - 1)
 		sync.loses(Loss{Count: 1, Err: ErrStale})
 		b.flush(t.Context()).loses(Loss{Maybe: true, Count: 2, Err: ErrStale}) // a may have been read
+	})
+}
+
+func TestMaxAgeOfAMessageThatIsQueuedAgainTooLate(t *testing.T) {
+	bubble(t, Limits{MaxAge: age, Keep: true}, func(t *testing.T, b *box) {
+		b.push("a")
+		b.write()
+		time.Sleep(age)
+		b.push("b") // the timer runs for b
+		b.LinkDown(errLink)
+		synctest.Wait()
+		b.stats(1, 1, 0)
+		assert.Equal(t, "b", b.write())
 	})
 }
 
@@ -136,7 +149,7 @@ func TestMaxAgeGivesNothingStaleToTheWriter(t *testing.T) {
 		time.Sleep(age)
 		b.push("b")
 		assert.Equal(t, "b", b.write())
-		assert.Equal(t, []string{stale("1")}, b.drops)
+		assert.Equal(t, []string{stale("1")}, b.dropped())
 	})
 }
 
@@ -146,7 +159,7 @@ func TestMaxAgeEndsWithTheQueue(t *testing.T) {
 		b.Close(errEnd)
 		time.Sleep(2 * age)
 		synctest.Wait()
-		assert.Empty(t, b.drops)
+		assert.Empty(t, b.dropped())
 		assert.Zero(t, b.Stats().Dropped)
 	})
 }

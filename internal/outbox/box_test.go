@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +28,9 @@ var (
 // box is a Queue with the test as its writer, inside a bubble.
 type box struct {
 	*Queue
-	t     *testing.T
+	t *testing.T
+
+	heard sync.Mutex
 	drops []string // what onDrop heard: "n cause"
 }
 
@@ -43,6 +47,8 @@ func bubble(t *testing.T, l Limits, f func(t *testing.T, b *box)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &box{t: t}
 		b.Queue = New(l, func(n int, err error) {
+			b.heard.Lock()
+			defer b.heard.Unlock()
 			b.drops = append(b.drops, fmt.Sprintf("%d %v", n, err))
 		})
 		defer b.Close(errEnd)
@@ -124,6 +130,13 @@ func (b *box) prove() {
 	require.True(b.t, ok)
 }
 
+// dropped returns what onDrop heard.
+func (b *box) dropped() []string {
+	b.heard.Lock()
+	defer b.heard.Unlock()
+	return slices.Clone(b.drops)
+}
+
 // stats asserts what the Queue holds: queued, their bytes, unacknowledged.
 func (b *box) stats(queued int, bytes int64, unacknowledged int) {
 	b.t.Helper()
@@ -135,15 +148,15 @@ func (b *box) stats(queued int, bytes int64, unacknowledged int) {
 // call is a call in a goroutine of its own.
 type call struct {
 	t    *testing.T
-	done bool
+	done chan struct{}
 	err  error
 }
 
 func (b *box) start(f func() error) *call {
-	c := &call{t: b.t}
+	c := &call{t: b.t, done: make(chan struct{})}
 	go func() {
 		c.err = f()
-		c.done = true
+		close(c.done)
 	}()
 	synctest.Wait()
 	return c
@@ -171,14 +184,14 @@ func (b *box) flush(ctx context.Context) *call {
 func (c *call) waits() {
 	c.t.Helper()
 	synctest.Wait()
-	require.False(c.t, c.done, "it has returned: %v", c.err)
+	require.False(c.t, isClosed(c.done), "it has returned")
 }
 
 // returns waits for the call and returns its error.
 func (c *call) returns() error {
 	c.t.Helper()
 	synctest.Wait()
-	require.True(c.t, c.done, "it has not returned")
+	require.True(c.t, isClosed(c.done), "it has not returned")
 	return c.err
 }
 

@@ -125,7 +125,7 @@ func TestEndedContextQueuesNothing(t *testing.T) {
 			b.push("b")
 			require.ErrorIs(t, b.Push(ctx, text("c"), nil), context.Canceled)
 			assert.Equal(t, "b", b.write())
-			assert.Empty(t, b.drops)
+			assert.Empty(t, b.dropped())
 		})
 	}
 }
@@ -165,12 +165,12 @@ func TestDropOldest(t *testing.T) {
 		sync := b.sync(t.Context(), "b")
 		b.push("c d")
 		b.push("ee")
-		assert.Equal(t, []string{"2 " + ErrDropped.Error()}, b.drops)
+		assert.Equal(t, []string{"2 " + ErrDropped.Error()}, b.dropped())
 		sync.loses(Loss{Count: 1, Err: ErrDropped})
 		b.stats(3, 4, 0)
 		assert.Equal(t, uint64(2), b.Stats().Dropped)
 		b.push("enormous")
-		assert.Equal(t, []string{"2 " + ErrDropped.Error(), "3 " + ErrDropped.Error()}, b.drops)
+		assert.Equal(t, []string{"2 " + ErrDropped.Error(), "3 " + ErrDropped.Error()}, b.dropped())
 		assert.Equal(t, "enormous", b.write())
 		b.prove()
 		b.flush(t.Context()).loses(Loss{Count: 4, Err: ErrDropped}) // a, c, d, ee: b was told
@@ -192,7 +192,7 @@ func TestDropOldestSparesWhatIsBeingWritten(t *testing.T) {
 		b.Written(2)
 		first.succeeds()
 		second.succeeds()
-		assert.Empty(t, b.drops)
+		assert.Empty(t, b.dropped())
 		assert.Equal(t, "c d", b.write())
 	})
 }
@@ -202,7 +202,7 @@ func TestDropOldestTakesWhatIsBehindTheWriter(t *testing.T) {
 		b.push("a")
 		assert.Equal(t, "a", b.take())
 		b.push("b c d")
-		assert.Len(t, b.drops, 2)
+		assert.Len(t, b.dropped(), 2)
 		b.Written(1)
 		assert.Equal(t, "d", b.write())
 	})
@@ -216,7 +216,7 @@ func TestDropOldestAfterAWriteThatFailed(t *testing.T) {
 		blocked.waits()
 		b.Written(0)
 		blocked.succeeds() // nobody may ever take them again
-		assert.Equal(t, []string{"1 " + ErrDropped.Error()}, b.drops)
+		assert.Equal(t, []string{"1 " + ErrDropped.Error()}, b.dropped())
 		b.LinkDown(errLink)
 		assert.Equal(t, "b c", b.write())
 	})
@@ -249,6 +249,6 @@ func TestDropOldestWithKeepOnceTheWriterIsDone(t *testing.T) {
 		b.Written(2)
 		blocked.succeeds() // without a pong
 		b.stats(1, 1, 1)
-		assert.Equal(t, []string{"1 " + ErrDropped.Error()}, b.drops)
+		assert.Equal(t, []string{"1 " + ErrDropped.Error()}, b.dropped())
 	})
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"strings"
+	"time"
+)
+
+// How a cell looks: without its colour too.
+var (
+	cellGlyphs = [...]string{cellConnected: "█", cellIdle: "·", cellOffline: "░", cellRetrying: "▒", cellSilent: "▓"}
+	cellColors = [...]color{cellConnected: green, cellIdle: dim, cellOffline: blue, cellRetrying: yellow, cellSilent: red}
+	cellNames  = [...]string{cellConnected: "connected", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "connected but dead"}
+)
+
+// drawBar draws the samples so far on a scale of width columns for total.
+func drawBar(cells []cell, width int, total time.Duration) string {
+	samples := max(int(total/sampleEvery), len(cells))
+	var b strings.Builder
+	var run strings.Builder // of one kind
+	var kind cell
+	flush := func() {
+		b.WriteString(palette(true).paint(cellColors[kind], run.String()))
+		run.Reset()
+	}
+	for x := range width {
+		first, end := x*samples/width, (x+1)*samples/width
+		if first >= len(cells) {
+			break
+		}
+		worst := cells[first]
+		for _, c := range cells[first:max(first, min(end, len(cells)))] {
+			worst = max(worst, c)
+		}
+		if worst != kind {
+			flush()
+			kind = worst
+		}
+		run.WriteString(cellGlyphs[worst])
+	}
+	flush()
+	return b.String()
+}
+
+// drawMarks writes the faults' names under the moments at which they began, as
+// far as there is room.
+func drawMarks(marks []mark, width int, total time.Duration) string {
+	line := []rune(strings.Repeat(" ", width))
+	for i, m := range marks {
+		at := min(column(m.at, width, total), width-1)
+		end := width
+		if i+1 < len(marks) {
+			end = min(width, column(marks[i+1].at, width, total))
+		}
+		for j, r := range []rune("▲" + m.name) {
+			if at+j < end || j == 0 {
+				line[at+j] = r
+			}
+		}
+	}
+	return palette(true).paint(cyan, strings.TrimRight(string(line), " "))
+}
+
+func column(at time.Duration, width int, total time.Duration) int {
+	return int(int64(at) * int64(width) / int64(total))
+}
+
+// legend explains the cells.
+func legend(width int) string {
+	s, used := "", 0
+	for _, c := range []cell{cellConnected, cellSilent, cellRetrying, cellOffline} {
+		text := " " + cellGlyphs[c] + " " + cellNames[c] + " "
+		if used += columns(text); used > width {
+			break
+		}
+		s += palette(true).paint(cellColors[c], " "+cellGlyphs[c]) + palette(true).paint(dim, " "+cellNames[c]+" ")
+	}
+	return s
+}
