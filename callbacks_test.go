@@ -173,7 +173,7 @@ func TestPromise13FlushInsideOnConnectFails(t *testing.T) {
 		require.NoError(w, err)
 		conn <- c
 		require.NoError(w, c.WaitConnected(w.Context()))
-		require.Error(w, kept.Send(w.Context(), holdfast.Text, nil), "OnConnect is over")
+		require.ErrorContains(w, kept.Send(w.Context(), holdfast.Text, nil), "OnConnect has returned")
 		_, err = kept.Receive(w.Context())
 		require.Error(w, err)
 		require.NoError(w, c.Flush(w.Context()))

@@ -39,8 +39,11 @@ type Conn struct {
 	attempts  uint64
 	failures  int
 	lastErr   error
-	err       error       // what ended it
-	left      outbox.Left // then
+	redials   uint64 // calls of Reconnect
+	redialled uint64 // of which the state is younger
+	err       error  // what ended it
+
+	left error // what Close returns; set before ended is closed
 }
 
 // closeRequest asks the supervisor for a graceful close within ctx.
@@ -100,12 +103,14 @@ func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.out = outbox.New(outbox.Limits{
+	limits := outbox.Limits{
 		MaxBytes: o.SendBuffer.MaxBytes, MaxMessages: o.SendBuffer.MaxMessages, MaxAge: o.SendBuffer.MaxAge,
 		WhenFull: outbox.WhenFull(o.SendBuffer.WhenFull), Keep: o.Delivery == AtLeastOnce,
-	}, func(n int, err error) {
-		c.obs.emit(Event{Time: time.Now(), Kind: EventDropped, State: c.State(), Count: n, Err: err})
-	})
+	}
+	if o.Delivery == AtMostOnce { // so that Unknown stays sharp on a link that is never silent
+		limits.ProveAfter = max(o.Keepalive.Interval, 0)
+	}
+	c.out = outbox.New(limits, c.dropped)
 	c.in = inbox.New(o.ReceiveBuffer, func() { c.out.FailWaiters(ErrReceiveBufferFull) })
 	network := o.Network
 	if network == nil {
@@ -181,7 +186,8 @@ func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error
 }
 
 // Flush waits until the receipt of every message accepted so far is proven, as
-// SendSync does for one; while not connected it waits for the connection.
+// SendSync does for one; while there are such messages and no connection, it
+// waits for that. nil at once if there is nothing to prove.
 // The error is a *SendError with the number of messages: also of those accepted
 // earlier that were dropped or lost since the last Flush, which are reported
 // once. Messages that are still queued when it returns remain so.
@@ -221,7 +227,7 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 }
 
 // ReceiveAppend is Receive with the payload appended to dst: the Data returned
-// is the extended slice, which saves an allocation where dst has room.
+// is the extended slice.
 func (c *Conn) ReceiveAppend(ctx context.Context, dst []byte) (Message, error) {
 	m, err := c.in.Receive(ctx)
 	m.Data = append(dst, m.Data...)
@@ -242,30 +248,36 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 }
 
 // Close sends what was accepted, then closes with 1000 and waits for the peer,
-// all within CloseTimeout. It does not reconnect for that: when not
-// connected, or when the link dies meanwhile, it returns *UnsentError with what was
-// left, nil if nothing was. It joins every goroutine but code of the user that
-// is running; Done tells when the last OnEvent has returned. Further calls wait
-// for the first and return the same.
+// all within CloseTimeout, after which the link is dropped. It does not
+// reconnect for that: when not connected, or when the link dies meanwhile, it
+// returns at once. The error is an *UnsentError if messages were left, nil if
+// none was, whether or not the peer has answered. It joins every goroutine but code of
+// the user that is running; Done tells when the last OnEvent has returned.
+// Further calls wait for the first and return the same.
 func (c *Conn) Close() error {
 	return c.CloseWith(context.Background(), StatusNormalClosure, "")
 }
 
-// CloseWith is Close with another code and reason, bounded by ctx too. The error
-// is an *OptionError for a code or reason that cannot be sent (RFC 6455, section
-// 7.4; 123 bytes), and then nothing was closed.
+// CloseWith is Close with another code and reason, bounded by ctx too: when it
+// ends first, an UnsentError wraps its error. The error is an *OptionError for a
+// code or reason that cannot be sent (RFC 6455, section 7.4; 123 bytes), and
+// then nothing was closed. The first call of Close or CloseWith counts; the ctx of
+// a later one bounds nothing.
 func (c *Conn) CloseWith(ctx context.Context, code StatusCode, reason string) error {
 	if err := validateClose(code, reason); err != nil {
 		return err
 	}
 	c.requestClose(ctx, code, reason)
 	<-c.ended
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left == (outbox.Left{}) {
+	return c.left
+}
+
+// unsent is what Close returns.
+func unsent(left outbox.Left, why error) error {
+	if left == (outbox.Left{}) {
 		return nil
 	}
-	return &UnsentError{Messages: c.left.Messages, Bytes: c.left.Bytes, MaybeSent: c.left.MaybeSent, Err: c.err}
+	return &UnsentError{Messages: left.Messages, Bytes: left.Bytes, MaybeSent: left.MaybeSent, Err: why}
 }
 
 // CloseNow ends the Conn at once, without a word to the peer, and returns as
@@ -288,8 +300,11 @@ func (c *Conn) requestClose(ctx context.Context, code StatusCode, reason string)
 
 // Reconnect drops the link, if there is one, without a word to the peer, and
 // dials afresh now; it costs no retry. Flush first if messages may be on their
-// way.
+// way. It does not wait: WaitConnected after it does, for the new link.
 func (c *Conn) Reconnect() {
+	c.mu.Lock()
+	c.redials++
+	c.mu.Unlock()
 	select {
 	case c.reconnect <- struct{}{}:
 	default:
@@ -299,7 +314,7 @@ func (c *Conn) Reconnect() {
 // WaitConnected waits until a link is up. The error is what ended the Conn,
 // ErrClosed once it closes, or ctx's error wrapping the last failure.
 func (c *Conn) WaitConnected(ctx context.Context) error {
-	return c.waitFor(ctx, func() bool { return c.state == StateConnected })
+	return c.waitFor(ctx, func() bool { return c.state == StateConnected && c.redialled == c.redials })
 }
 
 // waitFor waits until ok, which is called with c.mu held.
@@ -322,6 +337,17 @@ func (c *Conn) waitFor(ctx context.Context, ok func() bool) error {
 			return &waitError{ctx.Err(), last}
 		}
 	}
+}
+
+// dropped hears of messages that gave way in the send buffer.
+func (c *Conn) dropped(n int, err error) {
+	c.mu.Lock()
+	e := Event{Time: time.Now(), Kind: EventDropped, State: c.state, Epoch: c.epoch, Count: n, Err: err}
+	if c.link != nil {
+		e.Endpoint, e.Transport = c.link.endpoint.name, c.link.transport
+	}
+	c.mu.Unlock()
+	c.obs.emit(e)
 }
 
 // State returns what the Conn is doing.

@@ -2,6 +2,7 @@ package holdfast_test
 
 import (
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,14 +64,15 @@ func TestPromise14CloseIsBounded(t *testing.T) {
 	for name, r := range map[string]struct {
 		close func(w *world, c *holdfast.Conn) error
 		after time.Duration
+		why   error
 	}{
-		"by CloseTimeout": {func(_ *world, c *holdfast.Conn) error { return c.Close() }, 5 * time.Second},
-		"by the context":  {func(w *world, c *holdfast.Conn) error { return c.CloseWith(w.within(time.Second), 1000, "") }, time.Second},
-		"not at all":      {func(_ *world, c *holdfast.Conn) error { return c.CloseNow() }, 0},
+		"by CloseTimeout": {func(_ *world, c *holdfast.Conn) error { return c.Close() }, 5 * time.Second, context.DeadlineExceeded},
+		"by the context":  {func(w *world, c *holdfast.Conn) error { return c.CloseWith(w.within(time.Second), 1000, "") }, time.Second, context.DeadlineExceeded},
+		"not at all":      {func(_ *world, c *holdfast.Conn) error { return c.CloseNow() }, 0, holdfast.ErrClosed},
 		"by CloseNow meanwhile": {func(_ *world, c *holdfast.Conn) error {
 			time.AfterFunc(2*time.Second, func() { _ = c.CloseNow() })
 			return c.Close()
-		}, 2 * time.Second},
+		}, 2 * time.Second, holdfast.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(w *world) {
@@ -83,7 +85,7 @@ func TestPromise14CloseIsBounded(t *testing.T) {
 				assert.Equal(w, r.after, time.Since(start))
 				var unsent *holdfast.UnsentError
 				require.ErrorAs(w, err, &unsent)
-				assert.Equal(w, holdfast.UnsentError{MaybeSent: 1, Err: holdfast.ErrClosed}, *unsent)
+				assert.Equal(w, holdfast.UnsentError{MaybeSent: 1, Err: r.why}, *unsent)
 			})
 		})
 	}
@@ -99,7 +101,8 @@ func TestPromise14CloseDoesNotReconnect(t *testing.T) {
 		start := time.Now()
 		var unsent *holdfast.UnsentError
 		require.ErrorAs(w, c.Close(), &unsent)
-		assert.Equal(w, holdfast.UnsentError{Messages: 1, Bytes: 4, Err: holdfast.ErrClosed}, *unsent)
+		assert.Equal(w, holdfast.UnsentError{Messages: 1, Bytes: 4, Err: c.Stats().LastError}, *unsent)
+		assert.ErrorIs(w, unsent, io.EOF, "why it was not connected")
 		assert.Zero(w, time.Since(start))
 		assert.Equal(w, 1, w.net.Dials())
 	})
@@ -118,8 +121,10 @@ func TestPromise14CloseWhenTheLinkDiesMeanwhile(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(w, holdfast.StateClosing, c.State())
 		w.server.ResetAll()
+		start := time.Now()
 		var unsent *holdfast.UnsentError
 		require.ErrorAs(w, <-done, &unsent)
+		assert.Zero(w, time.Since(start))
 		assert.Equal(w, 100, unsent.Messages+unsent.MaybeSent)
 		assert.NotZero(w, unsent.Messages)
 		assert.Equal(w, 1, w.net.Dials())
@@ -277,6 +282,7 @@ func TestPromise01EndpointsInTurn(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		second.DropAll() // stable: the same one first
 		require.NoError(w, second.WaitAccepted(w.Context(), 2))
+		assert.Equal(w, 1, w.server.Requests())
 		second.OnRequest(refuse(404, nil))
 		w.server.OnRequest(nil)
 		second.DropAll() // not stable: the other one

@@ -35,6 +35,7 @@ var (
 	// Options.AllowInsecureCredentials.
 	ErrInsecureCredentials = transport.ErrInsecureCredentials
 
+	errNotConnected  = errors.New("not connected")
 	errReconnect     = errors.New("Reconnect was called")
 	errNetworkChange = errors.New("the network changed and the link's local address is gone")
 	errInOnConnect   = errors.New("Flush and SendSync cannot be used inside OnConnect: queued messages flow after it returns")

@@ -22,7 +22,7 @@ type Event struct {
 	// Delay is how long the Conn waits (EventWaiting).
 	Delay time.Duration
 	// Epoch is the present Message.Epoch; Resumed says that the connection
-	// went on with the last one.
+	// went on with the last one, which this version never does.
 	Epoch   uint64
 	Resumed bool
 	// Count is how many messages: of unknown fate (EventDisconnected), dropped
@@ -54,9 +54,11 @@ const (
 	// EventNetworkChanged: links, addresses or routes of this host changed
 	// while connected.
 	EventNetworkChanged
-	// EventFellBack: a fallback transport carries the connection.
+	// EventFellBack: a fallback transport carries the connection. Not in this
+	// version.
 	EventFellBack
-	// EventUpgraded: WebSocket carries the connection again.
+	// EventUpgraded: WebSocket carries the connection again. Not in this
+	// version.
 	EventUpgraded
 	// EventGap: messages may be missing on the receiving side; Epoch has grown.
 	EventGap

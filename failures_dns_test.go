@@ -3,8 +3,7 @@ package holdfast_test
 import (
 	"context"
 	"net"
-	"net/http"
-	"net/url"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -15,12 +14,10 @@ import (
 	"github.com/holdfast-ws/holdfast"
 )
 
-// nameServer answers every question with rcode and no record, or not at all if
-// rcode is hung. It returns its address.
-func nameServer(t *testing.T, rcode dnsmessage.RCode) (addr string) {
+// nameServer answers every question on c with rcode, or not at all if that is
+// hung, and questions for IPv4 addresses with those given.
+func nameServer(t *testing.T, c net.PacketConn, rcode dnsmessage.RCode, addrs ...netip.Addr) {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		buf := make([]byte, 1500)
@@ -37,6 +34,16 @@ func nameServer(t *testing.T, rcode dnsmessage.RCode) (addr string) {
 				Header:    dnsmessage.Header{ID: m.ID, Response: true, RecursionDesired: true, RecursionAvailable: true, RCode: rcode},
 				Questions: m.Questions,
 			}
+			for _, q := range m.Questions {
+				for _, a := range addrs {
+					if q.Type == dnsmessage.TypeA {
+						answer.Answers = append(answer.Answers, dnsmessage.Resource{
+							Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+							Body:   &dnsmessage.AResource{A: a.As4()},
+						})
+					}
+				}
+			}
 			if packed, err := answer.Pack(); err == nil {
 				c.WriteTo(packed, from)
 			}
@@ -46,7 +53,6 @@ func nameServer(t *testing.T, rcode dnsmessage.RCode) (addr string) {
 		c.Close()
 		wg.Wait()
 	})
-	return c.LocalAddr().String()
 }
 
 const hung dnsmessage.RCode = 0xfff
@@ -55,12 +61,14 @@ const hung dnsmessage.RCode = 0xfff
 // the resolver's own timeout, of 5 s and more.
 func lookUp(rcode dnsmessage.RCode, impatient bool) func(*testing.T, *holdfast.Options) string {
 	return func(t *testing.T, o *holdfast.Options) string {
-		server := nameServer(t, rcode)
+		server, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		nameServer(t, server, rcode)
 		// A look-up that nobody waits for any more goes on: the test ends it.
 		ctx, cancel := context.WithCancel(context.Background())
 		t.Cleanup(cancel)
 		resolver := &net.Resolver{PreferGo: true, Dial: func(_ context.Context, _, _ string) (net.Conn, error) {
-			c, err := (&net.Dialer{}).DialContext(ctx, "udp", server)
+			c, err := (&net.Dialer{}).DialContext(ctx, "udp", server.LocalAddr().String())
 			if err != nil {
 				return nil, err
 			}
@@ -103,7 +111,7 @@ func TestFailuresDNS(t *testing.T) {
 			class: holdfast.ClassDNS, decision: holdfast.DecisionRetry, hint: []string{`no name server answered in time for "server.test"`, "port 53 is open"}},
 		{cause: "the proxy's name does not exist", phase: holdfast.PhaseProxy,
 			make: func(t *testing.T, o *holdfast.Options) string {
-				o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "proxy.test:3128", User: url.UserPassword(planted, planted)})
+				o.Proxy = proxyAt("http", "proxy.test:3128")
 				return lookUp(dnsmessage.RCodeNameError, false)(t, o)
 			},
 			class: holdfast.ClassProxyDown, decision: holdfast.DecisionRetry, hint: []string{`the name of the proxy, "proxy.test", cannot be resolved`, "check the proxy's URL"}},

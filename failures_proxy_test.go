@@ -17,11 +17,15 @@ import (
 	"github.com/holdfast-ws/holdfast/holdfasttest"
 )
 
+func proxyAt(scheme, addr string) func(*http.Request) (*url.URL, error) {
+	return http.ProxyURL(&url.URL{Scheme: scheme, Host: addr, User: url.UserPassword(planted+"-proxy", planted)})
+}
+
 // through is a server behind a proxy of the scheme, which f is.
 func through(scheme string, f func(t *testing.T, c net.Conn)) func(*testing.T, *holdfast.Options) string {
 	return func(t *testing.T, o *holdfast.Options) string {
 		addr := serveTCP(t, func(c net.Conn) { f(t, c) })
-		o.Proxy = http.ProxyURL(&url.URL{Scheme: scheme, Host: addr, User: url.UserPassword(planted+"-proxy", planted)})
+		o.Proxy = proxyAt(scheme, addr)
 		return "ws://server.test/stream"
 	}
 }
@@ -86,10 +90,10 @@ func TestFailuresProxy(t *testing.T) {
 				o.HandshakeTimeout = short
 				return through("http", func(_ *testing.T, c net.Conn) { hang(c) })(t, o)
 			},
-			hint: []string{"the proxy made no tunnel to server.test:80"}},
+			hint: []string{"the proxy did not answer in time", "can it reach server.test:80?"}},
 		{cause: "nothing listens at the proxy", class: holdfast.ClassProxyDown, decision: holdfast.DecisionRetry,
 			make: func(t *testing.T, o *holdfast.Options) string {
-				o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: deafPort(t), User: url.UserPassword(planted, planted)})
+				o.Proxy = proxyAt("http", deafPort(t))
 				return "wss://server.test/stream"
 			},
 			hint: []string{"the proxy cannot be connected to: is it running", "HTTPS_PROXY"}},
@@ -108,7 +112,7 @@ func TestFailuresProxy(t *testing.T) {
 
 		{cause: "nothing listens at the SOCKS proxy", class: holdfast.ClassProxyDown, decision: holdfast.DecisionRetry,
 			make: func(t *testing.T, o *holdfast.Options) string {
-				o.Proxy = http.ProxyURL(&url.URL{Scheme: "socks5", Host: deafPort(t), User: url.UserPassword(planted, planted)})
+				o.Proxy = proxyAt("socks5", deafPort(t))
 				return "ws://server.test/stream"
 			},
 			hint: []string{"the proxy cannot be connected to: is it running"}},

@@ -47,6 +47,9 @@ type failure struct {
 	decision   holdfast.Decision
 	retryAfter time.Duration
 	hint       []string // parts of it; what to do is one of them
+	is         error    // in the chain; nil says nothing
+
+	parallel bool // runs beside others that take long
 }
 
 // explain dials for each row and checks what comes of it.
@@ -58,6 +61,9 @@ func explain(t *testing.T, rows []failure) {
 }
 
 func (f failure) check(t *testing.T) {
+	if f.parallel {
+		t.Parallel()
+	}
 	o := failureOptions()
 	target := f.make(t, o)
 	r := record(t, o)
@@ -97,6 +103,9 @@ func (f failure) describes(t *testing.T, de *holdfast.DialError) {
 	assert.Less(t, len(de.Error()), 1000, "longer than a person wants to read")
 	assert.Equal(t, "websocket", de.Transport)
 	require.Error(t, de.Err, "the cause")
+	if f.is != nil {
+		require.ErrorIs(t, de, f.is)
+	}
 }
 
 // failureOptions make one attempt without an environment's proxy.

@@ -24,21 +24,23 @@ type Handshake struct {
 
 var errHandshakeOver = errors.New("holdfast: OnConnect has returned; use the Conn")
 
-// Send writes a message to the link, ahead of all queued ones. The error may
-// be a *SendError around ErrMessageTooBig or an *OptionError.
+// Send writes a message to the link, ahead of all queued ones, within
+// WriteTimeout. The error is a *SendError around ErrMessageTooBig, an
+// *OptionError, ctx's error or that of OnConnect's own ctx, a *CloseError when
+// the link is lost, or what says that OnConnect has returned.
 func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if err := h.conn.opts.validateMessage(typ, data); err != nil {
 		return &SendError{Outcome: NotSent, Count: 1, Err: err}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.over {
+		return &SendError{Outcome: NotSent, Count: 1, Err: errHandshakeOver}
+	}
 	for _, err := range []error{ctx.Err(), h.ctx.Err()} {
 		if err != nil {
 			return &SendError{Outcome: NotSent, Count: 1, Err: err}
 		}
-	}
-	if h.over {
-		return &SendError{Outcome: NotSent, Count: 1, Err: errHandshakeOver}
 	}
 	if n, err := h.live.Write([]Message{{Type: typ, Data: data}}); err != nil {
 		e := &SendError{Count: 1, Err: closeError(err)}

@@ -28,7 +28,7 @@ const (
 // check again, 0 for never.
 func (l *liveness) check(now, heard time.Time, paused bool) (v lifeVerdict, next time.Duration) {
 	if paused { // a consumer that has stopped is not a dead peer
-		l.pinged = time.Time{}
+		l.pinged, l.change = time.Time{}, false
 		return alive, max(l.interval, l.timeout)
 	}
 	if !l.pinged.IsZero() {
@@ -53,6 +53,12 @@ func (l *liveness) check(now, heard time.Time, paused bool) (v lifeVerdict, next
 // probe asks for a sign of life because the network changed. It returns when to
 // check.
 func (l *liveness) probe(now time.Time) time.Duration {
-	l.pinged, l.within, l.change = now, changeTimeout, true
-	return changeTimeout
+	if l.pinged.IsZero() {
+		l.pinged, l.within = now, changeTimeout
+	}
+	// A question that is open is not put off by the next one.
+	left := min(l.pinged.Add(l.within).Sub(now), changeTimeout)
+	l.within = now.Add(left).Sub(l.pinged)
+	l.change = true
+	return max(left, 0)
 }

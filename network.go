@@ -21,7 +21,8 @@ const (
 )
 
 // Network tells whether this host is offline. A Conn asks it before each dial,
-// after a failed one, and after each change. Its methods must not block.
+// after a failed one, and after each change. Its methods run on the Conn's own
+// goroutine: they must not block, nor call Close.
 type Network interface {
 	// Check says whether there is a way to host, a name or IP address with a
 	// port: the server's, or the proxy's where one is used. Unreachable puts

@@ -40,7 +40,9 @@ type Options struct {
 	// TLSConfig is for wss and https; nil means the defaults of crypto/tls.
 	TLSConfig *tls.Config
 	// Proxy says which proxy a request goes through: http, https (CONNECT, for
-	// ws:// too), socks5 or socks5h. nil is http.ProxyFromEnvironment.
+	// ws:// too), socks5 or socks5h. nil is http.ProxyFromEnvironment. It is
+	// asked for each attempt and each check of the network: it must not block,
+	// nor call Close.
 	Proxy func(*http.Request) (*url.URL, error)
 	// DialContext makes TCP connections; nil is a net.Dialer. Where it is
 	// set, the system's Network does not call the host offline. It must
@@ -63,7 +65,8 @@ type Options struct {
 	// subscribe. It runs once for each new Epoch, within HandshakeTimeout. What
 	// it does not receive goes to Receive. Its error fails the attempt, which
 	// is retried unless the error wraps backoff.Permanent. Flush and SendSync
-	// fail inside it when given its ctx.
+	// fail inside it when given its ctx; given another, they wait in vain until
+	// that ends.
 	OnConnect func(ctx context.Context, h *Handshake) error
 	// Retry says how often and how fast to try again.
 	Retry RetryPolicy
@@ -72,8 +75,7 @@ type Options struct {
 	// WriteTimeout bounds each write to the network, 10 s by default; a link
 	// that takes longer is replaced.
 	WriteTimeout time.Duration
-	// CloseTimeout bounds Close, 5 s by default. Of the close handshake it
-	// lets at most 5 s be spent waiting for the peer's answer.
+	// CloseTimeout bounds Close, 5 s by default.
 	CloseTimeout time.Duration
 	// Background lets Dial return at once, after validation; ctx then lends
 	// its values alone. WaitConnected waits.
@@ -113,7 +115,8 @@ type Options struct {
 	// user-info and no query values.
 	Logger *slog.Logger
 	// OnEvent gets each event, in order, on one goroutine, with no lock held;
-	// it may call anything of the Conn, Close too. At most 1,024 events wait
+	// it may call anything of the Conn, Close too. StateClosing leads to no event
+	// of its own. At most 1,024 events wait
 	// for it; then routine ones (connecting, attempt failed, waiting, network
 	// changed) give way, oldest first. EventClosed comes last and always. Events
 	// have no order relative to Receive.
@@ -133,14 +136,18 @@ func (noCookies) Cookies(*url.URL) []*http.Cookie     { return nil }
 // read, the verdict is suspended.
 type Keepalive struct {
 	// Interval is how long nothing is received before a ping goes out, 25 s
-	// by default; a negative one turns pings off.
+	// by default; a negative one turns these pings off. A link that is never
+	// silent is pinged as often while messages sent have no receipt, so that
+	// Stats.RTT and Unknown keep up. Flush, SendSync, AtLeastOnce and a change of
+	// the network ping when they need to.
 	Interval time.Duration
 	// Timeout is how long the answer may take, 10 s by default. It bounds
 	// the wait of Flush and SendSync for their proof too.
 	Timeout time.Duration
 	// Message, if set, gives an application message to send in place of the
-	// ping, for services that answer only those. It must not block. A message
-	// that Send would refuse is replaced by a ping.
+	// ping, for services that answer only those. It must not block, nor call
+	// Close. A message that Send would refuse is replaced by a ping. What needs
+	// a proof of receipt still pings.
 	Message func() Message
 }
 
@@ -204,7 +211,7 @@ func (o *Options) withDefaults() *Options {
 	if o != nil {
 		c = *o
 	}
-	c.Header = c.Header.Clone()
+	c.Header = canonical(c.Header)
 	c.TLSConfig = c.TLSConfig.Clone()
 	c.Subprotocols = append([]string(nil), c.Subprotocols...)
 	c.Endpoints = append([]string(nil), c.Endpoints...)
@@ -216,7 +223,12 @@ func (o *Options) withDefaults() *Options {
 	if c.Retry.MaxRetries == 0 {
 		c.Retry.MaxRetries = 10
 	}
-	orDefault(&c.Retry.InitialDelay, min(time.Second, orElse(c.Retry.MaxDelay, time.Second)))
+	if c.Retry.InitialDelay == 0 {
+		c.Retry.InitialDelay = time.Second
+		if c.Retry.MaxDelay > 0 {
+			c.Retry.InitialDelay = min(time.Second, c.Retry.MaxDelay)
+		}
+	}
 	orDefault(&c.Retry.MaxDelay, max(30*time.Second, c.Retry.InitialDelay))
 	orDefault(&c.Retry.StableAfter, 10*time.Second)
 	orDefault(&c.Keepalive.Interval, 25*time.Second)
@@ -228,6 +240,16 @@ func (o *Options) withDefaults() *Options {
 	orDefault(&c.ReceiveBuffer, 4<<20)
 	orDefault(&c.MaxMessageSize, 16<<20)
 	return &c
+}
+
+// canonical copies a header with canonical names.
+func canonical(h http.Header) http.Header {
+	c := make(http.Header, len(h))
+	for name, values := range h {
+		name = http.CanonicalHeaderKey(name)
+		c[name] = append(c[name], values...)
+	}
+	return c
 }
 
 func orDefault[T comparable](p *T, def T) { *p = orElse(*p, def) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,12 +47,53 @@ func TestReadmeStates(t *testing.T) {
 	requireInReadme(t, append(want, "    closed --> [*]", "```"))
 }
 
+// TestDocStates holds the diagram of the package's documentation to the table.
+// An attempt that gives way to another one is not in it.
+func TestDocStates(t *testing.T) {
+	states := map[string]State{}
+	for s, name := range stateNames {
+		states[strings.ToUpper(name[:1])+name[1:]] = State(s)
+	}
+	var got [StateClosed + 1][StateClosed + 1]bool
+	text, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	from := ""
+	for _, edge := range regexp.MustCompile(`(?m)^//\t(\w[\w ]*?)? +-> (\w+)`).FindAllStringSubmatch(string(text), -1) {
+		if edge[1] != "" {
+			from = edge[1]
+		}
+		to, ok := states[edge[2]]
+		require.True(t, ok, edge[0])
+		for s := range StateClosing {
+			if from == "any state" || states[from] == s && from != "Dial" {
+				got[s][to] = true
+			}
+		}
+		if from == "Closing" {
+			got[StateClosing][to] = true
+		}
+	}
+	var want [StateClosed + 1][StateClosed + 1]bool
+	for s, row := range transitions {
+		for _, to := range row {
+			if to != never && to != State(s) {
+				want[s][to] = true
+			}
+		}
+	}
+	assert.Equal(t, want, got, "doc.go's diagram, from state to state in the order of state.go")
+}
+
 func TestReadmeOptions(t *testing.T) {
 	rows := map[string]string{} // option to default
-	for _, line := range strings.Split(readme(t), "\n") {
-		if cells := strings.Split(line, " | "); len(cells) == 3 && strings.HasPrefix(line, "| `") {
-			rows[strings.Trim(cells[0], "|` ")] = cells[1]
+	_, table, found := strings.Cut(readme(t), "\n| Option | Default | Meaning |\n|---|---|---|\n")
+	require.True(t, found)
+	for line := range strings.SplitSeq(table, "\n") {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 3 {
+			break
 		}
+		rows[strings.Trim(cells[0], "|` ")] = cells[1]
 	}
 	var options []string
 	walkOptions(reflect.ValueOf(*(*Options)(nil).withDefaults()), "", func(name string, def reflect.Value) {

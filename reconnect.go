@@ -23,8 +23,10 @@ const (
 // 3 more after the loss of a stable link. Time offline, losses that a change
 // of the network caused, and Conn.Reconnect cost nothing.
 type RetryPolicy struct {
-	// MaxRetries bounds the retries after a first failure. 0 means 10;
-	// Unlimited and NoRetry are the only negatives.
+	// MaxRetries bounds the retries after a first failure. 0 means 10, which
+	// with the default delays gives up after 90 s on average, 181 s at most,
+	// beside the time that the attempts take. Unlimited and NoRetry are the
+	// only negatives.
 	MaxRetries int
 	// InitialDelay bounds the first delay, 1 s by default; each further bound
 	// is twice as long, up to MaxDelay, 30 s by default. Retry n, from 0, waits
@@ -37,14 +39,17 @@ type RetryPolicy struct {
 	// New makes the source of delays in place of those above, unjittered;
 	// any backoff.BackOff of github.com/cenkalti/backoff/v4 fits. Its Stop, or
 	// any negative delay, ends the Conn like the cap, which still holds.
-	// DecisionRetrySlowly and Retry-After still have the last word.
+	// DecisionRetrySlowly and Retry-After still have the last word. nil means
+	// the defaults.
 	New func() BackOff
 	// Decide overrides what the tables say of err, a *DialError or
-	// *CloseError. It runs on the Conn's own goroutine and must not block.
+	// *CloseError. It runs on the Conn's own goroutine: it must not block, nor
+	// call Close.
 	Decide func(err error, d Decision) Decision
 }
 
-// BackOff is a source of delays, reset when a stable link is lost.
+// BackOff is a source of delays, reset when a stable link is lost. It runs on the
+// Conn's own goroutine: it must not block, nor call Close.
 type BackOff interface {
 	// NextBackOff returns the next delay; a negative one ends the Conn.
 	NextBackOff() time.Duration
@@ -56,6 +61,7 @@ type retry struct {
 	policy   RetryPolicy
 	failures int
 	delays   BackOff
+	custom   bool           // from policy.New
 	jitter   func() float64 // in [0, 1)
 }
 
@@ -66,6 +72,8 @@ func newRetry(p RetryPolicy, jitter func() float64) *retry {
 	r := &retry{policy: p, jitter: jitter}
 	if p.New != nil {
 		r.delays = p.New()
+	}
+	if r.custom = r.delays != nil; r.custom {
 		return r
 	}
 	r.delays = backoff.NewExponentialBackOff(
@@ -95,7 +103,7 @@ func (r *retry) next(d Decision, floor time.Duration) (time.Duration, bool) {
 	if delay < 0 { // backoff.Stop: not a delay, a timer would fire at once
 		return 0, false
 	}
-	if r.policy.New == nil {
+	if !r.custom {
 		delay = time.Duration(r.jitter() * float64(delay))
 	}
 	if d == DecisionRetrySlowly {

@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -28,7 +29,10 @@ func (s *supervisor) serve() input {
 			if !s.checkLife(&life, lifeTimer) {
 				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.change)
 			}
-		case <-s.changes:
+		case _, ok := <-s.changes:
+			if !s.heard(ok) {
+				continue
+			}
 			now := time.Now()
 			if changing.IsZero() {
 				changing = now
@@ -46,7 +50,7 @@ func (s *supervisor) serve() input {
 			}
 		case <-s.c.reconnect:
 			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errReconnect})
-			s.forced = true
+			s.force()
 			return inputRedial
 		case req := <-s.c.closing:
 			return s.closeRequested(req)
@@ -148,6 +152,7 @@ func (s *supervisor) drain() input {
 	s.end = ErrClosed
 	l := s.link
 	if l == nil {
+		s.why = cmp.Or(s.lastErr, errNotConnected)
 		return inputStop
 	}
 	defer func() { s.link = nil }()
@@ -158,11 +163,18 @@ func (s *supervisor) drain() input {
 	select {
 	case <-s.c.out.Drained():
 		l.stopWriting()
-		if l.Close(ctx, uint16(s.closing.code), s.closing.reason) == nil {
+		if s.why = l.Close(ctx, uint16(s.closing.code), s.closing.reason); s.why == nil {
 			s.c.out.Proven()
 		}
-	case <-l.failed: // a link is not replaced for the sake of closing
+	case err := <-l.failed: // a link is not replaced for the sake of closing
+		s.why = closeError(err)
 	case <-ctx.Done():
+	}
+	switch {
+	case s.ctx.Err() != nil: // CloseNow
+		s.why = ErrClosed
+	case ctx.Err() != nil:
+		s.why = ctx.Err()
 	}
 	l.abort()
 	return inputStop

@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -44,8 +45,10 @@ type supervisor struct {
 	onChange bool            // a change of the network ends the wait
 	settling []time.Duration // what is left of afterOnline
 	forced   bool            // Reconnect: dial whatever the network says
+	redials  uint64          // calls of Reconnect that have been answered
 	closing  *closeRequest
 	end      error   // what ends the Conn
+	why      error   // what kept Close from sending all
 	pending  []Event // told with the coming step
 }
 
@@ -80,7 +83,7 @@ func (s *supervisor) step(in input) {
 	}
 	s.state = to
 	if to == StateClosed {
-		s.c.left = s.c.out.Close(s.end)
+		s.c.left = unsent(s.c.out.Close(s.end), cmp.Or(s.why, s.end))
 		s.c.in.Close(s.end)
 		s.note(Event{Kind: EventClosed, Err: s.end})
 	}
@@ -96,7 +99,7 @@ func (s *supervisor) publish() {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.link, c.epoch, c.failures, c.lastErr = s.link, s.epoch, s.retry.failures, s.lastErr
+	c.link, c.epoch, c.failures, c.lastErr, c.redialled = s.link, s.epoch, s.retry.failures, s.lastErr, s.redials
 	if s.state == StateClosed {
 		c.err = s.end
 	}
@@ -162,9 +165,12 @@ func (s *supervisor) dial() input {
 			s.adopt(a.link)
 			return inputUp
 		case <-s.c.reconnect:
-			s.forced = true
+			s.force()
 			return s.redial(a, inputRedial)
-		case <-s.changes:
+		case _, ok := <-s.changes:
+			if !s.heard(ok) {
+				continue
+			}
 			if offline := s.offline(); offline && s.state == StateConnecting {
 				s.note(Event{Kind: EventOffline, Err: errOffline})
 				return s.redial(a, inputOffline)
@@ -190,6 +196,22 @@ func (s *supervisor) redial(a *attempt, in input) input {
 		a.abandon()
 		return s.closeRequested(req)
 	}
+}
+
+// heard is false once, when a Network has closed its channel.
+func (s *supervisor) heard(ok bool) bool {
+	if !ok {
+		s.changes = nil
+	}
+	return ok
+}
+
+// force answers Reconnect: the next dial is made whatever the network says.
+func (s *supervisor) force() {
+	s.forced = true
+	s.c.mu.Lock()
+	s.redials = s.c.redials
+	s.c.mu.Unlock()
 }
 
 func (s *supervisor) closeRequested(req *closeRequest) input {
@@ -289,9 +311,12 @@ func (s *supervisor) wait() input {
 		case <-timer.C:
 			return inputDial
 		case <-s.c.reconnect:
-			s.forced = true
+			s.force()
 			return inputRedial
-		case <-s.changes:
+		case _, ok := <-s.changes:
+			if !s.heard(ok) {
+				continue
+			}
 			if s.offline() {
 				s.note(Event{Kind: EventOffline, Err: errOffline})
 				return inputOffline
@@ -319,14 +344,14 @@ func (s *supervisor) stayOffline() input {
 			}
 			s.pending = nil
 			s.publish()
-		case <-s.changes:
-			if !s.offline() {
+		case _, ok := <-s.changes:
+			if s.heard(ok) && !s.offline() {
 				probe.Stop()
 				return s.online()
 			}
 		case <-s.c.reconnect:
 			probe.Stop()
-			s.forced = true
+			s.force()
 			return inputRedial
 		case req := <-s.c.closing:
 			probe.Stop()

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -76,12 +75,12 @@ func (o *Options) validate() error {
 }
 
 func (o *Options) validateHeader() error {
-	for name, values := range o.Header {
+	for name, values := range o.Header { // with canonical names
 		if !httpguts.ValidHeaderFieldName(name) {
 			return optionError("Header", "%q is not a valid name (RFC 9110, section 5.1)", name)
 		}
-		if c := http.CanonicalHeaderKey(name); c == "Host" || c == "Upgrade" || c == "Connection" || strings.HasPrefix(c, "Sec-Websocket-") {
-			return optionError("Header", "%s belongs to the handshake and cannot be set; see Options.Host and Options.Subprotocols", c)
+		if name == "Host" || name == "Upgrade" || name == "Connection" || strings.HasPrefix(name, "Sec-Websocket-") {
+			return optionError("Header", "%s belongs to the handshake and cannot be set; see Options.Host and Options.Subprotocols", name)
 		}
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
@@ -137,11 +136,8 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 		return nil, optionError(field, "%s must not have a fragment (RFC 6455, section 3)", redact.URL(u))
 	}
 	header := o.Header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
 	if u.User != nil {
-		if header.Get("Authorization") != "" {
+		if len(header["Authorization"]) > 0 {
 			return nil, optionError(field, "%s has user-info, and Options.Header has Authorization: only one of them can be sent", redact.URL(u))
 		}
 		password, _ := u.User.Password()
@@ -150,7 +146,7 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 	}
 	if (u.Scheme == "ws" || u.Scheme == "http") && !isLoopback(u.Hostname()) && !o.AllowInsecureCredentials {
 		for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
-			if header.Get(name) != "" {
+			if strings.Join(header[name], "") != "" {
 				return nil, optionError(field, "%s: %w (%s); use wss or https, or set AllowInsecureCredentials", redact.URL(u), ErrInsecureCredentials, name)
 			}
 		}

@@ -99,19 +99,25 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return usage("demo", demoHelp(), err, stdout, stderr)
 	}
+	v := newView(stdout, s)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	r, err := newDemo(s, loopback).run(ctx, newView(stdout, s))
-	if err != nil {
+	context.AfterFunc(ctx, func() {
+		v.interrupted()
+		stop() // a second signal ends it at once
+	})
+	t, err := newDemo(s, loopback).run(ctx, v)
+	switch {
+	case err != nil:
 		fmt.Fprintf(stderr, "holdfast demo: %v\n", err)
+	case !t.held():
 		return exitFailed
 	}
 	switch {
-	case !r.held():
-		return exitFailed
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case err != nil:
+		return exitFailed
 	}
 	return exitOK
 }
@@ -182,10 +188,13 @@ func (d *demo) live(ctx context.Context) []ending {
 	busy.Go(func() { d.measureLag(sendCtx) })
 	for _, l := range d.lanes {
 		busy.Go(func() { l.send(sendCtx) })
+		busy.Go(func() { l.confirm(sendCtx) })
 	}
-	script := schedule(d.faults, d.duration, d.rng)
-	d.play(ctx, script)
-	sleep(ctx, time.Until(d.start.Add(d.duration)))
+	d.play(ctx, schedule(d.faults, d.duration, d.rng))
+	until(ctx, time.Until(d.start.Add(d.duration)), d.ended)
+	if ctx.Err() != nil {
+		d.journal.say("stopped early; the clients finish what they have begun")
+	}
 	d.settle(context.WithoutCancel(ctx)) // so that nothing is left to luck
 	d.service.hush()
 	stopSending()

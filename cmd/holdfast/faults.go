@@ -127,7 +127,7 @@ func (d *demo) play(ctx context.Context, script []scheduled) {
 		f.hit(ctx, d, &in)
 		in.over = ctx.Err() == nil
 		d.incidents = append(d.incidents, in)
-		if !until(ctx, patience, func() bool { return d.reconnected(in) }) {
+		if !d.wait(context.WithoutCancel(ctx), func() bool { return d.reconnected(in) }) {
 			return
 		}
 	}
@@ -135,9 +135,19 @@ func (d *demo) play(ctx context.Context, script []scheduled) {
 
 // settle waits until every client has been connected for a while.
 func (d *demo) settle(ctx context.Context) bool {
-	return until(ctx, patience, func() bool {
+	return d.wait(ctx, func() bool {
 		return !slices.ContainsFunc(d.lanes, func(l *lane) bool { return !l.settled() })
 	})
+}
+
+// wait waits until ok, with patience; false too when a client has ended.
+func (d *demo) wait(ctx context.Context, ok func() bool) bool {
+	return until(ctx, patience, func() bool { return d.ended() || ok() }) && !d.ended()
+}
+
+// ended says that a client has ended by itself.
+func (d *demo) ended() bool {
+	return slices.ContainsFunc(d.lanes, func(l *lane) bool { return l.conn.State() == holdfast.StateClosed })
 }
 
 // reconnected says that every client has a newer link than when it began.
@@ -191,7 +201,7 @@ func freeze(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("freeze: every link is half-open: nothing gets through, nothing fails")
 	frozen := d.service.current().Peers()
 	d.service.current().FreezeAll(true)
-	until(ctx, patience, func() bool { return d.reconnected(*in) })
+	d.wait(ctx, func() bool { return d.reconnected(*in) })
 	for _, p := range frozen { // what was in flight never arrives
 		p.Drop()
 	}
@@ -202,7 +212,7 @@ func overload(ctx context.Context, d *demo, in *incident) {
 	before := d.handshakes()
 	d.service.setOverloaded(true)
 	d.service.current().DropAll()
-	until(ctx, patience, func() bool { return !slices.Contains(since(before, d.handshakes()), 0) })
+	d.wait(ctx, func() bool { return !slices.Contains(since(before, d.handshakes()), 0) })
 	sleep(ctx, d.between(100*time.Millisecond, retryAfter/2))
 	in.possible = time.Now()
 	d.service.setOverloaded(false)
@@ -219,7 +229,10 @@ func offline(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("offline: this host has no network for %s", seconds(length))
 	before := d.handshakes()
 	d.network.SetOnline(false)
-	sleep(ctx, length)
+	d.wait(context.WithoutCancel(ctx), func() bool { // even when cut short
+		return !slices.ContainsFunc(d.lanes, func(l *lane) bool { return l.conn.State() != holdfast.StateOffline })
+	})
+	sleep(ctx, time.Until(in.at.Add(length)))
 	in.dials = since(before, d.handshakes())
 	in.possible = time.Now()
 	d.network.SetOnline(true)

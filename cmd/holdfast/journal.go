@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"syscall"
 	"time"
@@ -34,11 +35,17 @@ type journal struct {
 
 	mu      sync.Mutex
 	entries []entry
-	held    map[string]entry // by lane: a failure that may be followed by a delay
+	held    map[string]failure // by lane
+}
+
+// failure is an entry that waits for what follows from it, which comes at once.
+type failure struct {
+	entry
+	unproven string
 }
 
 func newJournal(start time.Time) *journal {
-	return &journal{start: start, held: map[string]entry{}}
+	return &journal{start: start, held: map[string]failure{}}
 }
 
 // say adds a line of the script.
@@ -66,29 +73,40 @@ func (j *journal) event(who string, e holdfast.Event) {
 	held, waits := j.held[who]
 	delete(j.held, who)
 	if waits {
-		if e.Kind == holdfast.EventWaiting {
+		held.text += held.unproven
+		switch e.Kind {
+		case holdfast.EventWaiting:
 			held.text += ", next try in " + seconds(e.Delay)
+		case holdfast.EventOffline:
+			held.text, held.mood = "offline"+held.unproven+", waiting for the network", away
 		}
-		j.entries = append(j.entries, held)
+		j.entries = append(j.entries, held.entry)
 	}
 	switch e.Kind {
 	case holdfast.EventConnected:
 		line.text, line.mood = "connected", good
 		if e.Epoch > 1 {
-			line.text = fmt.Sprintf("connected, epoch %d: there may be a gap", e.Epoch)
+			line.text = fmt.Sprintf("connected, epoch %d", e.Epoch)
 		}
 	case holdfast.EventDisconnected:
-		line.text, line.mood = "link lost: "+reason(e.Err), bad
-		if e.Count > 0 {
-			line.text += fmt.Sprintf(", %d messages without a receipt", e.Count)
+		line.text, line.mood = reason(e.Err), bad
+		if !byServer(e.Err) {
+			line.text = "link lost, " + line.text
 		}
-		j.held[who] = line
+		unproven := ""
+		if e.Count > 0 {
+			unproven = fmt.Sprintf(", %d unproven", e.Count)
+		}
+		j.held[who] = failure{line, unproven}
 		return
 	case holdfast.EventAttemptFailed:
 		line.text, line.mood = fmt.Sprintf("attempt %d failed: %s", e.Attempt, reason(e.Err)), bad
-		j.held[who] = line
+		j.held[who] = failure{entry: line}
 		return
 	case holdfast.EventOffline:
+		if waits {
+			return
+		}
 		line.text, line.mood = "offline, waiting for the network", away
 	case holdfast.EventOnline:
 		line.text, line.mood = "the network is back", away
@@ -123,6 +141,8 @@ func reason(err error) string {
 		return dial.Class.String()
 	case errors.As(err, &closed) && closed.Remote:
 		return "closed by the server, " + closed.Code.String()
+	case errors.Is(err, io.EOF):
+		return "EOF without a close frame"
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
@@ -133,6 +153,12 @@ func reason(err error) string {
 		}
 		err = next
 	}
+}
+
+// byServer says that the server closed with a close frame.
+func byServer(err error) bool {
+	var closed *holdfast.CloseError
+	return errors.As(err, &closed) && closed.Remote
 }
 
 // seconds writes a duration of the size of seconds.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ const (
 	stableAfter  = time.Second
 	pingAfter    = time.Second
 	pongWithin   = time.Second
+	flushEvery   = 500 * time.Millisecond
 )
 
 // foundWithin is how long a link may be dead before its client knows.
@@ -53,6 +55,7 @@ type lane struct {
 	epochs      []epochStart
 	lastArrival time.Time
 	silence     time.Duration // the longest time in which nothing arrived
+	told        uint64        // messages that Flush reported as lost
 	failure     error         // of a call that must not fail
 }
 
@@ -122,6 +125,35 @@ func (l *lane) send(ctx context.Context) {
 	}
 }
 
+// confirm flushes now and then, so that the client gets to know what has
+// arrived. Delivering at least once, it asks by itself.
+func (l *lane) confirm(ctx context.Context) {
+	if l.delivery == holdfast.AtLeastOnce {
+		return
+	}
+	for ctx.Err() == nil {
+		_ = l.flush(ctx) // the last one, in end, counts
+		sleep(ctx, flushEvery)
+	}
+}
+
+// flush adds up the losses that Flush reports: those that came with a link's
+// end. An answer that is late does not tell of a loss, and neither does ctx.
+func (l *lane) flush(ctx context.Context) error {
+	err := l.conn.Flush(ctx)
+	var lost *holdfast.SendError
+	var end *holdfast.CloseError
+	if errors.As(err, &lost) && errors.As(err, &end) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.told += uint64(lost.Count)
+		if lost.Outcome == holdfast.MaybeSent {
+			return nil
+		}
+	}
+	return err
+}
+
 // receive takes what arrives at the client, until it is closed.
 func (l *lane) receive() {
 	for m, err := range l.conn.Messages(context.Background()) {
@@ -182,7 +214,7 @@ func (l *lane) end() ending {
 	var e ending
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	e.flush = l.conn.Flush(ctx)
+	e.flush = l.flush(ctx)
 	until(ctx, patience, func() bool {
 		e.tail = l.awaited()
 		return e.tail == 0
@@ -192,11 +224,14 @@ func (l *lane) end() ending {
 	e.closed = time.Now()
 	e.took = e.closed.Sub(began)
 	l.joined.Wait()
-	select {
-	case <-l.conn.Done():
-		e.done = true
-	case <-ctx.Done():
-	}
+	e.done = until(context.Background(), patience, func() bool {
+		select {
+		case <-l.conn.Done():
+			return true
+		default:
+			return false
+		}
+	})
 	e.err, e.stats = l.conn.Err(), l.conn.Stats()
 	return e
 }
@@ -232,7 +267,7 @@ func (l *lane) books() books {
 		up: l.up.count(l.upSent), down: l.down.count(l.downSent),
 		handshakes: l.handshakes, refusals: slices.Clone(l.refusals), closeCode: l.closeCode, answeredAt: l.answeredAt,
 		garbled: l.garbled, events: slices.Clone(l.events), epochs: slices.Clone(l.epochs),
-		silence: l.silence, failure: l.failure,
+		silence: l.silence, told: l.told, failure: l.failure,
 	}
 }
 

@@ -17,7 +17,7 @@ type plain struct {
 
 func newPlain(w io.Writer, s settings) *plain {
 	fmt.Fprintf(w, "Holdfast demo, %v, seed %d\n", s.duration, s.seed)
-	return &plain{w: w}
+	return &plain{w: w, next: statusEvery}
 }
 
 func (p *plain) show(s sample, news []entry) {
@@ -38,6 +38,8 @@ func (p *plain) show(s sample, news []entry) {
 }
 
 func (p *plain) end(t *tally) { t.report(p.w, palette(false)) }
+
+func (p *plain) interrupted() {}
 
 // status is the lane in one line.
 func (l laneSample) status() string {

@@ -12,10 +12,13 @@ const (
 	silentAfter = 30 * pace                 // with nothing received a link looks dead
 )
 
-// view shows a run. Its methods are called by one goroutine.
+// view shows a run.
 type view interface {
 	show(s sample, news []entry)
 	end(t *tally)
+	// interrupted makes ready for an end at any moment. It may be called while
+	// another method runs.
+	interrupted()
 }
 
 // sample is what there is to see at one moment.
@@ -79,17 +82,16 @@ func (w *watcher) sample(now time.Time) sample {
 			name: l.name, state: stats.State, rtt: stats.RTT, queued: stats.Queued, unacknowledged: stats.Unacknowledged,
 			sent: int(stats.MessagesSent - h[0].MessagesSent), received: int(stats.MessagesReceived - h[0].MessagesReceived),
 		}
-		var heard time.Time
-		ls.attempt, ls.left, heard = l.progress(now)
 		switch stats.State {
 		case holdfast.StateConnected:
-			if !hushed && now.Sub(heard) > silentAfter {
+			if !hushed && now.Sub(l.heard()) > silentAfter && now.Sub(stats.ConnectedSince) > silentAfter {
 				ls.cell = cellSilent
 			}
 		case holdfast.StateOffline:
 			ls.cell = cellOffline
 		case holdfast.StateConnecting, holdfast.StateWaiting:
 			ls.cell = cellRetrying
+			ls.attempt, ls.left = l.progress(now)
 		default:
 			ls.cell = cellIdle
 		}
@@ -98,24 +100,26 @@ func (w *watcher) sample(now time.Time) sample {
 	return s
 }
 
-// progress says which attempt is under way or next, how long the delay before
-// it still runs, and when the link was made or something arrived.
-func (l *lane) progress(now time.Time) (attempt int, left time.Duration, heard time.Time) {
+// progress says which attempt is under way or next, and how long the delay
+// before it still runs.
+func (l *lane) progress(now time.Time) (attempt int, left time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	heard = l.lastArrival
 	if len(l.events) == 0 {
-		return 0, 0, heard
+		return 0, 0
 	}
 	switch e := l.events[len(l.events)-1]; e.Kind {
 	case holdfast.EventConnecting:
-		attempt = e.Attempt
+		return e.Attempt, 0
 	case holdfast.EventWaiting:
-		attempt, left = e.Attempt+1, max(0, e.Time.Add(e.Delay).Sub(now))
-	case holdfast.EventConnected, holdfast.EventGap:
-		if e.Time.After(heard) {
-			heard = e.Time
-		}
+		return e.Attempt + 1, max(0, e.Time.Add(e.Delay).Sub(now))
 	}
-	return attempt, left, heard
+	return 0, 0
+}
+
+// heard is when something arrived last.
+func (l *lane) heard() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastArrival
 }

@@ -90,16 +90,11 @@ func (s *screen) erase(b *strings.Builder) {
 	}
 }
 
-// restore gives the terminal back as it was. It may be called more than once.
-func (s *screen) restore() {
-	if s.begun {
-		s.begun, s.drawn = false, 0
-		_, _ = io.WriteString(s.w, wrap+showCursor)
-	}
-}
+// interrupted gives the terminal back as it was.
+func (s *screen) interrupted() { _, _ = io.WriteString(s.w, wrap+showCursor) }
 
 func (s *screen) end(t *tally) {
-	s.restore()
+	s.interrupted()
 	t.report(s.w, true)
 }
 
@@ -120,9 +115,12 @@ func (s *screen) picture(now sample, width int) []string {
 	}
 	bar := width - 2
 	for i, l := range now.lanes {
-		lines = append(lines, s.lane(l, width), " "+drawBar(s.cells[i], bar, total))
+		lines = append(lines, laneLine(l, width), " "+drawBar(s.cells[i], bar, total))
 	}
-	return append(lines, " "+drawMarks(now.marks, bar, total), legend(width))
+	for _, marks := range drawMarks(now.marks, bar, total) {
+		lines = append(lines, " "+marks)
+	}
+	return append(lines, legend(width))
 }
 
 // latest is the fault that began in the last second and a half.
@@ -133,8 +131,8 @@ func latest(now sample) string {
 	return ""
 }
 
-// lane is a lane in one line; the least important goes first where it is narrow.
-func (s *screen) lane(l laneSample, width int) string {
+// laneLine is a lane in one line; the least important goes first where it is narrow.
+func laneLine(l laneSample, width int) string {
 	c := cellColors[l.cell]
 	head := fmt.Sprintf(" %-14s", l.name)
 	state := l.doing()

@@ -20,6 +20,7 @@ type books struct {
 	events     []holdfast.Event
 	epochs     []epochStart
 	silence    time.Duration
+	told       uint64
 	failure    error
 
 	ending

@@ -41,23 +41,27 @@ func drawBar(cells []cell, width int, total time.Duration) string {
 	return b.String()
 }
 
-// drawMarks writes the faults' names under the moments at which they began, as
-// far as there is room.
-func drawMarks(marks []mark, width int, total time.Duration) string {
-	line := []rune(strings.Repeat(" ", width))
-	for i, m := range marks {
+// drawMarks writes the faults' names under the moments at which they began, in
+// two lines, as far as there is room.
+func drawMarks(marks []mark, width int, total time.Duration) []string {
+	lines := [2][]rune{[]rune(strings.Repeat(" ", width)), []rune(strings.Repeat(" ", width))}
+	var ends [len(lines)]int
+	for _, m := range marks {
 		at := min(column(m.at, width, total), width-1)
-		end := width
-		if i+1 < len(marks) {
-			end = min(width, column(marks[i+1].at, width, total))
-		}
-		for j, r := range []rune("▲" + m.name) {
-			if at+j < end || j == 0 {
-				line[at+j] = r
+		text := []rune("▲" + m.name)
+		at = max(0, min(at, width-len(text)))
+		for i := range lines {
+			if ends[i] <= at {
+				ends[i] = at + copy(lines[i][at:], text) + 1
+				break
 			}
 		}
 	}
-	return palette(true).paint(cyan, strings.TrimRight(string(line), " "))
+	drawn := make([]string, len(lines))
+	for i, l := range lines {
+		drawn[i] = palette(true).paint(cyan, strings.TrimRight(string(l), " "))
+	}
+	return drawn
 }
 
 func column(at time.Duration, width int, total time.Duration) int {

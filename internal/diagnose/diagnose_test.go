@@ -189,7 +189,7 @@ var cases = []testCase{
 
 	// The network.
 	{"router says no", Facts{Err: failed(connected, connect(errnoUnreachable[0]))},
-		transport.ClassUnreachable, connected, retry, "has a route"},
+		transport.ClassUnreachable, connected, retry, "network says"},
 	{"nothing listens", Facts{Err: failed(connected, connect(errnoRefused[0])), Target: ws},
 		transport.ClassServerDown, connected, retry, "api.example.com:8080"},
 	{"nothing listens where a redirect led", Facts{Err: from(parse("https://other.example/"), failed(connected, connect(errnoRefused[0])))},
@@ -307,7 +307,7 @@ var cases = []testCase{
 	{"SOCKS cannot reach the target", Facts{Err: socks(errors.New("unknown error host unreachable"))},
 		transport.ClassProxyDown, proxy, retry, "no tunnel"},
 	{"CONNECT hangs", Facts{Err: viaProxy(proxy, context.DeadlineExceeded)},
-		transport.ClassProxyDown, proxy, retry, "no tunnel"},
+		transport.ClassProxyDown, proxy, retry, "did not answer in time: is it running"},
 	{"CONNECT cut off", Facts{Err: viaProxy(proxy, io.EOF)},
 		transport.ClassProxyDown, proxy, retry, "no tunnel"},
 	{"the target fails behind a proxy", Facts{Err: viaProxy(handshake, io.EOF)},

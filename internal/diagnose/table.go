@@ -196,6 +196,8 @@ var proxyRows = []row{
 		say("the name of the proxy, %s, cannot be resolved: check the proxy's URL (Options.Proxy, or HTTPS_PROXY in the environment)", lookedUp)},
 	{all(toProxy, anyOf(phase(transport.PhaseResolve, transport.PhaseConnect), dialing)), transport.ClassProxyDown, retry,
 		say("the proxy cannot be connected to: is it running, and is its URL right (Options.Proxy, or HTTPS_PROXY in the environment)?")},
+	{all(atProxy, timedOut), transport.ClassProxyDown, retry,
+		say("the proxy did not answer in time: is it running, is its URL right (Options.Proxy, or HTTPS_PROXY in the environment), and can it reach %s?", where)},
 	{atProxy, transport.ClassProxyDown, retry,
 		say("the proxy made no tunnel to %s: it may not reach it, want credentials, or be a proxy of another kind (http, https, socks5)", where)},
 }
@@ -205,7 +207,7 @@ var networkRows = []row{
 	{errno(errnoRefused), transport.ClassServerDown, retry,
 		say("nothing listens on %s, or a firewall refuses: is the server running, and is the port right?", where)},
 	{errno(errnoUnreachable), transport.ClassUnreachable, retry,
-		say("this host has a route, but the network says that %s cannot be reached: is that machine up, and the VPN to it?", where)},
+		say("this host is not offline, but the network says that %s cannot be reached: is that machine up, and the VPN to it? an unreachable route of this host says the same", where)},
 
 	// DNS: RFC 1035, section 4.1.1; RFC 2308.
 	{noSuchName, transport.ClassName, slowly,

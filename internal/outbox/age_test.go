@@ -107,6 +107,19 @@ func TestMaxAgeAfterAWriteThatFailed(t *testing.T) {
 	})
 }
 
+func TestMaxAgeAfterAWriteThatFailedWhileOthersWait(t *testing.T) {
+	bubble(t, Limits{MaxAge: age}, func(t *testing.T, b *box) {
+		b.push("a")
+		b.take()
+		time.Sleep(age)
+		b.push("b") // the timer runs for b
+		b.Written(0)
+		synctest.Wait()
+		b.stats(1, 1, 0)
+		assert.Equal(t, []string{stale("1")}, b.dropped())
+	})
+}
+
 func TestMaxAgeCountsOnForMessagesThatAreQueuedAgain(t *testing.T) {
 	bubble(t, Limits{MaxAge: age, Keep: true}, func(t *testing.T, b *box) {
 		b.push("a")

@@ -146,6 +146,19 @@ func TestKeepSendsAgain(t *testing.T) {
 	})
 }
 
+func TestPingBeforeAnythingIsSentAgainProvesNothing(t *testing.T) {
+	bubble(t, Limits{Keep: true}, func(t *testing.T, b *box) {
+		b.push("a b")
+		b.write()
+		b.LinkDown(errLink)
+		b.RequestPing()
+		id := b.ping()
+		b.write()
+		b.Pong(id)
+		b.stats(0, 0, 2)
+	})
+}
+
 func TestKeepHoldsItsBoundsThroughTheEndOfALink(t *testing.T) {
 	bubble(t, Limits{Keep: true, MaxMessages: 2}, func(t *testing.T, b *box) {
 		b.push("a b")

@@ -42,9 +42,11 @@ type Limits struct {
 	// Keep holds each written message until its receipt, and hands it out
 	// again on the next link.
 	Keep bool
+	// ProveAfter is how long a written message goes without a receipt being
+	// asked for. 0 is maxUnproven with Keep, and for ever without.
+	ProveAfter time.Duration
 }
 
-// maxUnproven is how long a kept message waits before a receipt is asked for.
 const maxUnproven = time.Second
 
 // Errors of Push and Wait.
@@ -102,6 +104,9 @@ type Stats struct {
 
 // New returns an empty Queue. onDrop hears of every drop; it must not block.
 func New(l Limits, onDrop func(n int, err error)) *Queue {
+	if l.Keep && l.ProveAfter == 0 {
+		l.ProveAfter = maxUnproven
+	}
 	return &Queue{limits: l, onDrop: onDrop, ready: make(chan struct{}, 1), drained: make(chan struct{})}
 }
 

@@ -21,7 +21,7 @@ type receipts struct {
 	lastPing        uint64
 	pings           []ping // unanswered, oldest first
 	asked           bool   // a ping is wanted whatever was written
-	due             bool   // kept messages have waited long enough
+	due             bool   // written messages have waited long enough
 	timer           *time.Timer
 }
 
@@ -99,10 +99,13 @@ func (q *Queue) Written(n int) {
 			r.wrote(e.seq)
 		}
 	}
+	if n < q.taken {
+		q.disarmExpiry() // those in front are older
+	}
 	clear(q.batch)
 	q.taken = 0
-	if q.limits.Keep && n > 0 && r.timer == nil && !q.ended {
-		r.timer = time.AfterFunc(maxUnproven, func() {
+	if q.limits.ProveAfter > 0 && n > 0 && r.timer == nil && !q.ended {
+		r.timer = time.AfterFunc(q.limits.ProveAfter, func() {
 			q.mu.Lock()
 			r.timer = nil
 			r.due = q.uncovered()
@@ -143,7 +146,8 @@ func (q *Queue) PingRequested() bool {
 // receiptDue says that a proof of receipt is wanted.
 func (q *Queue) receiptDue() bool {
 	r := &q.receipts
-	if q.limits.Keep && q.uncovered() && (r.due || q.keptBytes >= q.limits.MaxBytes/4 || q.kept.Len() >= q.limits.MaxMessages/4) {
+	crowded := q.limits.Keep && (q.keptBytes >= q.limits.MaxBytes/4 || q.kept.Len() >= q.limits.MaxMessages/4)
+	if (r.due || crowded) && q.uncovered() {
 		return true
 	}
 	return slices.ContainsFunc(q.waiters, q.wantsPing)
@@ -155,10 +159,10 @@ func (q *Queue) wantsPing(w *Waiter) bool {
 	return w.pinged.IsZero() && (q.queue.Len() == 0 || q.queue.At(0).seq > w.to)
 }
 
-// uncovered says that kept messages were written after the last ping.
+// uncovered says that messages without a receipt were written after the last ping.
 func (q *Queue) uncovered() bool {
 	pings := q.receipts.pings
-	return q.kept.Len() > 0 && (len(pings) == 0 || pings[len(pings)-1].upTo < q.receipts.written)
+	return q.kept.Len()+q.receipts.unproven > 0 && (len(pings) == 0 || pings[len(pings)-1].upTo < q.receipts.written)
 }
 
 // NextPing returns the id of the ping to send now, if one is due. answered says
@@ -271,7 +275,8 @@ func (q *Queue) LinkDown(err error) (unknown int) {
 			again.Push(e)
 		}
 		q.queue, q.keptBytes = again, 0
-		q.disarmExpiry() // those in front are older
+		r.written = again.At(0).seq - 1 // on the next link they are not
+		q.disarmExpiry()                // those in front are older
 		if isClosed(q.drained) {
 			q.drained = make(chan struct{})
 		}

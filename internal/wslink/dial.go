@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
 
 	"github.com/coder/websocket"
 
@@ -104,5 +106,23 @@ func (a *attempt) failure(err error) *transport.Error {
 	if a.status != 0 && a.status != http.StatusSwitchingProtocols && !isRedirectError(err) {
 		err = statusError(a.status)
 	}
+	if a.status == http.StatusSwitchingProtocols {
+		err = rejected(err)
+	}
 	return a.fail(redact.Error(err))
+}
+
+// rejected bounds what coder says of a 101 that is none: it quotes headers.
+func rejected(err error) error {
+	const most = 300
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, err.Error())
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return errors.New(text)
 }

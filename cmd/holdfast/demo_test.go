@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/holdfasttest"
+)
+
+// play runs a demo in a bubble, in memory and in virtual time. What it leaves
+// running fails the test.
+func play(t *testing.T, ctx func(context.Context) context.Context, s settings) (tl *tally, output string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := holdfasttest.NewMemory()
+		var b strings.Builder
+		var err error
+		began := time.Now()
+		tl, err = newDemo(s, place{m.Listen, m.DialContext}).run(ctx(t.Context()), newPlain(&b, s))
+		require.NoError(t, err)
+		assert.LessOrEqual(t, time.Since(began), s.duration+patience)
+		output = b.String()
+	})
+	return tl, output
+}
+
+func always(ctx context.Context) context.Context { return ctx }
+
+func allFaults(seed uint64) settings {
+	return settings{duration: 20 * time.Second, faults: faults, seed: seed}
+}
+
+// only makes settings for faults that are not in the table.
+func only(f ...fault) settings {
+	s := settings{faults: f, seed: 1}
+	s.duration = shortest(f) + time.Second
+	return s
+}
+
+func failed(tl *tally) (promises []string) {
+	for _, c := range tl.checks {
+		if len(c.faults) > 0 {
+			promises = append(promises, c.promise)
+		}
+	}
+	return promises
+}
+
+func TestEveryPromiseHolds(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		tl, output := play(t, always, allFaults(seed))
+		require.True(t, tl.held(), "seed %d:\n%s", seed, output)
+		assert.Len(t, tl.checks, 11, "all of them were exercised")
+		assert.Len(t, tl.incidents, len(faults))
+		assert.WithinDuration(t, tl.start.Add(20*time.Second), tl.start.Add(tl.took), time.Second)
+		for _, b := range tl.lanes {
+			assert.EqualValues(t, len(faults), b.reconnects(), b.name)
+			assert.Greater(t, b.up.sent, uint64(1900), b.name)
+			assert.GreaterOrEqual(t, b.silence, foundWithin, "the freeze is an outage: %s", b.name)
+			if b.delivery == holdfast.AtLeastOnce {
+				assert.NotZero(t, b.up.repeated)
+			} else {
+				assert.NotZero(t, b.up.missing)
+			}
+		}
+	}
+}
+
+func TestLongRunHasMoreFaults(t *testing.T) {
+	t.Parallel()
+	tl, output := play(t, always, settings{duration: time.Minute, faults: faults, seed: 3})
+	assert.True(t, tl.held(), output)
+	assert.Len(t, tl.incidents, 3*len(faults))
+}
+
+func TestNoFaults(t *testing.T) {
+	tl, output := play(t, always, settings{duration: 3 * time.Second, seed: 1})
+	assert.True(t, tl.held(), output)
+	for _, b := range tl.lanes {
+		assert.Equal(t, count{sent: b.up.sent, received: b.up.sent}, b.up)
+		assert.Equal(t, count{sent: b.down.sent, received: b.down.sent}, b.down)
+		assert.Zero(t, b.reconnects())
+	}
+}
+
+func TestEachFaultAlone(t *testing.T) {
+	t.Parallel()
+	says := map[string]string{
+		"restart": "failed: server down", "reset": "connection reset", "freeze": "no pong", "overload": "status 503, Retry-After 1.00 s",
+		"close1012": "closed by the server, 1012", "offline": "offline, ",
+	}
+	for _, f := range faults {
+		s := only(f)
+		tl, output := play(t, always, s)
+		assert.True(t, tl.held(), output)
+		assert.Contains(t, output, says[f.name])
+		assert.Contains(t, output, f.name+" at ")
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	for after := time.Duration(0); after < 20*time.Second; after += 500 * time.Millisecond {
+		tl, output := play(t, func(ctx context.Context) context.Context {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(after+time.Millisecond, cancel)
+			return ctx
+		}, allFaults(1))
+		assert.True(t, tl.held(), output)
+		assert.Less(t, tl.took, after+5*time.Second)
+		assert.Contains(t, output, "stopped early")
+	}
+}
+
+// What a client or server does wrong must show: each of these makes it do so.
+func TestAnErrorShows(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		hit    func(ctx context.Context, d *demo, in *incident)
+		failed string
+	}{
+		{"a number between links is left out", func(ctx context.Context, d *demo, _ *incident) {
+			d.lanes[0].mu.Lock()
+			d.lanes[0].downSent++
+			d.lanes[0].mu.Unlock()
+			reset(ctx, d, nil)
+		}, ""},
+		{"a number inside a link is left out", func(ctx context.Context, d *demo, _ *incident) {
+			d.lanes[0].mu.Lock()
+			d.lanes[0].downSent++
+			d.lanes[0].mu.Unlock()
+			sleep(ctx, 2*pace)
+			reset(ctx, d, nil)
+		}, "received in order"},
+		{"a number comes again", func(ctx context.Context, d *demo, _ *incident) {
+			d.lanes[1].mu.Lock()
+			d.lanes[1].downSent--
+			d.lanes[1].mu.Unlock()
+			sleep(ctx, 2*pace)
+			reset(ctx, d, nil)
+		}, "received in order"},
+		{"the client ends", func(_ context.Context, d *demo, _ *incident) {
+			d.service.current().CloseAll(1000, "enough")
+		}, "connected again"},
+		{"the client sends something else", func(ctx context.Context, d *demo, _ *incident) {
+			_ = d.lanes[0].conn.Send(ctx, holdfast.Text, []byte("hello"))
+			sleep(ctx, pace)
+			reset(ctx, d, nil)
+		}, "in order"},
+		{"the client sends a number twice", func(ctx context.Context, d *demo, _ *incident) {
+			_ = d.lanes[1].conn.Send(ctx, holdfast.Text, []byte("1"))
+			sleep(ctx, pace)
+			reset(ctx, d, nil)
+		}, "at most once"},
+		{"the host was never offline", func(ctx context.Context, d *demo, in *incident) {
+			in.name = "offline"
+			reset(ctx, d, nil)
+			sleep(ctx, time.Second)
+			in.possible = time.Now()
+			in.dials = []int{0, 0}
+		}, "offline"},
+	} {
+		tl, output := play(t, always, only(fault{name: "wrong", takes: 4 * time.Second, hit: c.hit}))
+		if c.failed == "" {
+			assert.True(t, tl.held(), output)
+			continue
+		}
+		assert.False(t, tl.held(), "%s:\n%s", c.name, output)
+		assert.Contains(t, strings.Join(failed(tl), "\n"), c.failed, c.name)
+		assert.Contains(t, output, "did not hold. Run it again with --seed 1.")
+	}
+}
+
+func TestNoPortToListenOn(t *testing.T) {
+	none := errors.New("no port")
+	_, err := newDemo(allFaults(1), place{listen: func(string) (net.Listener, error) { return nil, none }}).run(t.Context(), newPlain(&strings.Builder{}, settings{}))
+	assert.ErrorIs(t, err, none)
+}
+
+func TestSeedDecidesTheScript(t *testing.T) {
+	script := func(seed uint64) []scheduled {
+		d := newDemo(allFaults(seed), loopback)
+		return schedule(d.faults, d.duration, d.rng)
+	}
+	at := func(script []scheduled) (all []string) {
+		for _, f := range script {
+			all = append(all, f.name+" "+f.at.String())
+		}
+		return all
+	}
+	assert.Equal(t, at(script(4)), at(script(4)))
+	assert.NotEqual(t, at(script(4)), at(script(5)))
+	for seed := range uint64(50) {
+		end := lead
+		for _, f := range script(seed) {
+			assert.GreaterOrEqual(t, f.at, end)
+			end = f.at + f.takes
+		}
+		assert.LessOrEqual(t, end, 20*time.Second-lead)
+	}
+	assert.Empty(t, schedule(nil, time.Minute, nil))
+}

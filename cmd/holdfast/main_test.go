@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{nil, 2, "", "Usage: holdfast COMMAND"},
+		{[]string{"help"}, 0, "Usage: holdfast COMMAND", ""},
+		{[]string{"--help"}, 0, "Usage: holdfast COMMAND", ""},
+		{[]string{"help", "demo"}, 0, "Usage: holdfast demo", ""},
+		{[]string{"demo", "-h"}, 0, "close1012", ""},
+		{[]string{"demo", "--help"}, 0, "Exit codes: 0", ""},
+		{[]string{"dance"}, 2, "", `there is no command "dance"`},
+		{[]string{"help", "dance"}, 2, "", `there is no command "dance"`},
+		{[]string{"demo", "--speed", "3"}, 2, "", "-speed"},
+		{[]string{"demo", "--duration", "soon"}, 2, "", `invalid value "soon" for flag -duration: a duration looks like 20s`},
+		{[]string{"demo", "--duration", "2h"}, 2, "", "flag -duration: at most 1h"},
+		{[]string{"demo", "--duration", "3s"}, 2, "", "flag -duration: 3s is too short"},
+		{[]string{"demo", "--duration", "-3s", "--faults", "none"}, 2, "", "flag -duration: -3s is too short"},
+		{[]string{"demo", "--faults", "reset,flood"}, 2, "", `for flag -faults: there is no fault "flood"; there are restart, reset,`},
+		{[]string{"demo", "--faults", ""}, 2, "", `for flag -faults: there is no fault ""`},
+		{[]string{"demo", "--seed", "-1"}, 2, "", `invalid value "-1" for flag -seed`},
+		{[]string{"demo", "now"}, 2, "", `unexpected argument "now"`},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, c.code, holdfastMain(c.args, &stdout, &stderr), "%q", c.args)
+		for _, s := range []struct{ want, got string }{{c.stdout, stdout.String()}, {c.stderr, stderr.String()}} {
+			if s.want == "" {
+				assert.Empty(t, s.got, "%q", c.args)
+			} else {
+				assert.Contains(t, s.got, s.want, "%q", c.args)
+			}
+		}
+	}
+}
+
+func TestHelpListsWhatThereIs(t *testing.T) {
+	for _, c := range commands {
+		assert.Contains(t, overview(), c.name)
+	}
+	for _, f := range faults {
+		assert.Contains(t, demoHelp(), f.about)
+	}
+}
+
+// TestDemoOverTCP runs the command itself, on a loopback port.
+func TestDemoOverTCP(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	code := holdfastMain([]string{"demo", "--duration", "5s", "--faults", "reset,close1012", "--seed", "2"}, &stdout, &stderr)
+	assert.Equal(t, exitOK, code, "%s", stdout.String())
+	assert.Empty(t, stderr.String())
+	assert.Contains(t, stdout.String(), "connection reset by peer")
+	assert.Contains(t, stdout.String(), "1012 service restart")
+	assert.Contains(t, stdout.String(), "Every promise held")
+}
