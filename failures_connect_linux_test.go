@@ -46,6 +46,6 @@ func TestFailuresPacketsDropped(t *testing.T) {
 				o.Proxy = proxyAt("http", fullPort(t))
 				return "ws://server.test/stream"
 			},
-			hint: []string{"the proxy did not answer in time: is it running, is its URL right", "can it reach server.test:80?"}},
+			hint: []string{"is it running", "is its URL right", "HTTPS_PROXY"}},
 	})
 }

@@ -108,6 +108,23 @@ func TestPromise05AChangeOfTheNetworkEndsSomeWaits(t *testing.T) {
 	}
 }
 
+func TestPromise03RetryAfterOutlivesBeingOffline(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.server.OnRequest(refuse(503, http.Header{"Retry-After": {"60"}}))
+		start := time.Now()
+		c := w.dial(func(o *holdfast.Options) { o.Background = true })
+		time.Sleep(time.Second)
+		w.network.SetOnline(false)
+		time.Sleep(time.Second)
+		w.network.SetOnline(true)
+		synctest.Wait()
+		assert.Equal(w, holdfast.StateWaiting, c.State())
+		require.NoError(w, w.server.WaitRequests(w.Context(), 2))
+		assert.Equal(w, time.Minute, time.Since(start))
+		require.NoError(w, c.Close())
+	})
+}
+
 func TestPromise02AStableLinkStartsTheCountAnew(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.server.OnRequest(func(n int, _ *http.Request) holdfasttest.Reply {

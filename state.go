@@ -17,7 +17,8 @@ const (
 	StateWaiting
 	// StateOffline: this host has no way to the server; nothing is dialled
 	// but a probe every 30 s. It ends in Connecting, Connected (the probe got
-	// through), Waiting or Closed (the probe got an answer), or Closing.
+	// through), Waiting (the probe got an answer, or a Retry-After still runs),
+	// Closed (the answer was final), or Closing.
 	StateOffline
 	// StateClosing: Close was called and what was accepted is being sent. It
 	// ends in Closed within CloseTimeout.

@@ -42,6 +42,7 @@ type supervisor struct {
 	lastErr   error
 
 	delay    time.Duration   // how long to wait
+	floor    time.Time       // the server's Retry-After: no dial before, but for Reconnect
 	onChange bool            // a change of the network ends the wait
 	settling []time.Duration // what is left of afterOnline
 	forced   bool            // Reconnect: dial whatever the network says
@@ -289,6 +290,9 @@ func (s *supervisor) failed(ep *endpoint, err error, d Decision, floor time.Dura
 		return inputStop
 	}
 	s.delay, s.onChange = delay, false
+	if floor > 0 {
+		s.floor = time.Now().Add(floor)
+	}
 	return inputFailed
 }
 
@@ -321,7 +325,7 @@ func (s *supervisor) wait() input {
 				s.note(Event{Kind: EventOffline, Err: errOffline})
 				return inputOffline
 			}
-			if s.onChange {
+			if s.onChange && !time.Now().Before(s.floor) {
 				return inputRedial
 			}
 		case req := <-s.c.closing:
@@ -336,6 +340,9 @@ func (s *supervisor) stayOffline() input {
 		probe := time.NewTimer(probeInterval)
 		select {
 		case <-probe.C:
+			if time.Now().Before(s.floor) {
+				continue
+			}
 			if in := s.dial(); in != inputOffline {
 				return in
 			}
@@ -361,9 +368,15 @@ func (s *supervisor) stayOffline() input {
 	}
 }
 
+// online ends StateOffline: by a dial, or by what is left of a Retry-After.
 func (s *supervisor) online() input {
 	s.settling = afterOnline
 	s.note(Event{Kind: EventOnline})
+	if left := time.Until(s.floor); left > 0 {
+		s.delay, s.onChange = left, false
+		s.note(Event{Kind: EventWaiting, Delay: left})
+		return inputFailed
+	}
 	return inputDial
 }
 

@@ -68,7 +68,7 @@ func TestPicture(t *testing.T) {
 		" █████████████████████████████",
 		"    ▲reset      ▲offline    ▲freeze",
 		"                 ▲close1012",
-		" █ connected  ▓ connected but dead  ▒ retrying  ░ offline",
+		" █ connected  ▓ silent  ▒ retrying  ░ offline",
 	}, drawn(80))
 }
 

@@ -9,7 +9,7 @@ import (
 var (
 	cellGlyphs = [...]string{cellConnected: "█", cellIdle: "·", cellOffline: "░", cellRetrying: "▒", cellSilent: "▓"}
 	cellColors = [...]color{cellConnected: green, cellIdle: dim, cellOffline: blue, cellRetrying: yellow, cellSilent: red}
-	cellNames  = [...]string{cellConnected: "connected", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "connected but dead"}
+	cellNames  = [...]string{cellConnected: "connected", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "silent"}
 )
 
 // drawBar draws the samples so far on a scale of width columns for total.
