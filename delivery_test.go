@@ -2,7 +2,6 @@ package holdfast_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -223,7 +222,7 @@ func TestPromise07FullInboxIsNamedAtOnce(t *testing.T) {
 		c := w.dial(func(o *holdfast.Options) { o.ReceiveBuffer = 3000 })
 		synctest.Wait()
 		start := time.Now()
-		require.ErrorIs(w, c.Flush(w.Context()), nil, "nothing to flush")
+		require.NoError(w, c.Flush(w.Context()), "nothing to flush")
 		err := c.SendSync(w.Context(), holdfast.Text, nil)
 		require.ErrorIs(w, err, holdfast.ErrReceiveBufferFull)
 		assert.Zero(w, time.Since(start))
@@ -512,6 +511,6 @@ func TestPromise07BadMessages(t *testing.T) {
 		}
 		assert.Equal(w, holdfast.StateConnected, c.State())
 		require.NoError(w, c.CloseWith(w.Context(), 4999, strings.Repeat("x", 123)))
-		require.True(w, errors.Is(c.Err(), holdfast.ErrClosed))
+		require.ErrorIs(w, c.Err(), holdfast.ErrClosed)
 	})
 }

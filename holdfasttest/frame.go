@@ -110,7 +110,7 @@ func readFrame(r io.Reader, limit uint64) (f Frame, err error) {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -52,9 +52,9 @@ func (p *Peer) readMessage() (typ transport.MessageType, data []byte, err error)
 	for {
 		f, err := readFrame(p.br, uint64(maxMessage-len(data)))
 		switch {
-		case err == errLength:
+		case errors.Is(err, errLength):
 			return 0, nil, protocolError(1002, err.Error())
-		case err == errTooBig:
+		case errors.Is(err, errTooBig):
 			return 0, nil, fmt.Errorf("%w: %d bytes", transport.ErrMessageTooBig, maxMessage)
 		case err != nil:
 			return 0, nil, err

@@ -3,7 +3,6 @@ package memnet
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -337,6 +336,6 @@ func TestErrorsAreOpErrors(t *testing.T) {
 	assert.Equal(t, "read", op.Op)
 	assert.Equal(t, "tcp", op.Net)
 	_, err := c.Write(nil)
-	require.True(t, errors.As(err, &op))
+	require.ErrorAs(t, err, &op)
 	assert.Equal(t, "write", op.Op)
 }

@@ -22,7 +22,8 @@ func TestDialRefused(t *testing.T) {
 	require.ErrorAs(t, err, &op)
 	assert.Equal(t, "dial", op.Op)
 	assert.Equal(t, "10.0.0.1:80", op.Addr.String())
-	assert.IsType(t, &os.SyscallError{}, op.Err)
+	var syscallError *os.SyscallError
+	require.ErrorAs(t, op.Err, &syscallError)
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 	assert.Equal(t, 1, n.Dials())
 }

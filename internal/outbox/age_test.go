@@ -89,6 +89,21 @@ func TestMaxAgeSparesWhatIsWritten(t *testing.T) {
 	})
 }
 
+func TestMaxAgeOfALaterMessageOnceTheFirstIsWritten(t *testing.T) {
+	bubble(t, Limits{MaxAge: age}, func(t *testing.T, b *box) {
+		b.push("a")
+		time.Sleep(time.Second)
+		b.write()
+		b.push("b")
+		time.Sleep(age - 1)
+		synctest.Wait()
+		b.stats(1, 1, 1)
+		time.Sleep(1)
+		synctest.Wait()
+		b.stats(0, 0, 1)
+	})
+}
+
 func TestMaxAgeAfterAWriteThatFailed(t *testing.T) {
 	bubble(t, Limits{MaxAge: age}, func(t *testing.T, b *box) {
 		b.push("a")
@@ -112,6 +127,7 @@ func TestMaxAgeAfterAWriteThatFailedWhileOthersWait(t *testing.T) {
 		b.push("a")
 		b.take()
 		time.Sleep(age)
+		synctest.Wait()
 		b.push("b") // the timer runs for b
 		b.Written(0)
 		synctest.Wait()
@@ -147,6 +163,7 @@ func TestMaxAgeOfAMessageThatIsQueuedAgainTooLate(t *testing.T) {
 		b.push("a")
 		b.write()
 		time.Sleep(age)
+		synctest.Wait()
 		b.push("b") // the timer runs for b
 		b.LinkDown(errLink)
 		synctest.Wait()

@@ -97,15 +97,37 @@ func (b *box) write() string {
 // idle says that the writer has nothing to do.
 func (b *box) idle() bool {
 	stop := make(chan struct{})
-	waits := true
-	go func() {
-		_, ok := b.Take(stop)
-		waits = !ok
-	}()
+	take := b.waiting(stop)
 	synctest.Wait()
+	waits := !isClosed(take)
 	close(stop)
-	synctest.Wait()
+	<-take
 	return waits
+}
+
+// waiting is a writer that waits in Take; what it returns is closed when Take
+// has returned.
+func (b *box) waiting(stop chan struct{}) <-chan struct{} {
+	returned := make(chan struct{})
+	go func() {
+		_, _ = b.Take(stop)
+		close(returned)
+	}()
+	return returned
+}
+
+// wakes asserts that a writer that waits in Take hears of what f does.
+func (b *box) wakes(f func()) {
+	b.t.Helper()
+	stop := make(chan struct{})
+	take := b.waiting(stop)
+	synctest.Wait()
+	assert.False(b.t, isClosed(take), "there is nothing to do yet")
+	f()
+	synctest.Wait()
+	assert.True(b.t, isClosed(take), "the writer was not woken")
+	close(stop)
+	<-take
 }
 
 // ping sends the ping that is due.

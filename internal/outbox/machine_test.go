@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ const (
 type machine struct {
 	model
 	q                    *Queue
-	heard                int // drops that onDrop told of
+	heard                atomic.Int64 // drops that onDrop told of
 	lastID               byte
 	lastOnLink, lastEver byte // what the writer got last
 	severalTurns         bool // the last step was more than one turn of the Queue
@@ -56,7 +57,10 @@ func newMachine(t *rapid.T) *machine {
 	if rapid.Bool().Draw(t, "ages") {
 		m.limits.MaxAge = modelStep * time.Duration(rapid.IntRange(1, 40).Draw(t, "MaxAge"))
 	}
-	m.q = New(m.limits, func(n int, _ error) { m.heard += n })
+	if rapid.Bool().Draw(t, "proves") {
+		m.limits.ProveAfter = modelStep * time.Duration(rapid.IntRange(1, 20).Draw(t, "ProveAfter"))
+	}
+	m.q = New(m.limits, func(n int, _ error) { m.heard.Add(int64(n)) })
 	m.now = time.Now()
 	return m
 }
@@ -226,7 +230,7 @@ func (m *machine) NextPing(t *rapid.T) {
 	switch {
 	case m.asked && !answered || slices.ContainsFunc(m.waits, m.wantsPing):
 		require.True(t, due, "somebody needs it")
-	case !m.limits.Keep || covered:
+	case covered || !m.limits.Keep && m.limits.ProveAfter == 0:
 		require.False(t, due, "nobody needs it")
 	}
 	m.asked = false
@@ -383,7 +387,7 @@ func (m *machine) Check(t *rapid.T) {
 	require.Equal(t, uint64(m.wrote), s.Sent, "sent")
 	require.Equal(t, uint64(m.lostToLinks), s.Unknown, "unknown")
 	require.Equal(t, uint64(m.drops), s.Dropped, "dropped")
-	require.Equal(t, m.drops, m.heard, "each drop is told")
+	require.Equal(t, int64(m.drops), m.heard.Load(), "each drop is told")
 	require.Equal(t, m.closed && len(m.queue) == 0, isClosed(m.q.Drained()), "drained")
 
 	held := m.queue

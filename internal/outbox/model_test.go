@@ -256,13 +256,11 @@ func (m *model) beginClose() {
 // close ends it and returns what was left.
 func (m *model) close() (l Left) {
 	m.beginClose()
-	told := false
 	for _, c := range slices.Clone(m.waits) {
 		if c.item != nil {
 			m.returns(c, isLoss(c.item.written, 1, true, errEnd))
 			continue
 		}
-		told = true
 		count := m.pending(c) + max(m.lost, c.own)
 		exact := !m.gaps
 		m.returns(c, func(t *rapid.T, err error) {
@@ -270,9 +268,6 @@ func (m *model) close() (l Left) {
 			require.ErrorAs(t, err, &loss)
 			isLoss(loss.Maybe, count, exact, errEnd)(t, err)
 		})
-	}
-	if told {
-		m.lost = 0
 	}
 	l.MaybeSent = len(m.sent)
 	for _, it := range m.queue {

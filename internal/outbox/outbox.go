@@ -295,18 +295,13 @@ func (q *Queue) Close(err error) Left {
 	if n := left.Messages + left.MaybeSent; n > 0 {
 		q.left = &Loss{Maybe: left.MaybeSent > 0, Count: n, Err: err}
 	}
-	told := false
 	for _, w := range q.waiters {
 		loss := q.pending(w, err)
 		if w.flush {
-			told = true
 			loss.Count += max(q.lost.Count, w.lost.Count)
 			loss.Maybe = loss.Maybe || q.lost.Maybe || w.lost.Maybe
 		}
 		w.finish(loss)
-	}
-	if told {
-		q.lost = Loss{}
 	}
 	q.waiters = nil
 	q.queue.Reset()

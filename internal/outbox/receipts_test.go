@@ -207,14 +207,15 @@ func TestPingOnlyWhenNeeded(t *testing.T) {
 	})
 }
 
-func TestFlushOfWhatIsWrittenWakesTheWriter(t *testing.T) {
-	bubble(t, Limits{}, func(t *testing.T, b *box) {
+func TestWriterIsWokenForAPing(t *testing.T) {
+	both(t, Limits{}, func(t *testing.T, b *box) {
+		b.wakes(b.RequestPing)
+		b.ping()
 		b.push("a")
 		b.write()
-		assert.True(t, b.idle())
-		flush := b.flush(t.Context())
+		var flush *call
+		b.wakes(func() { flush = b.flush(t.Context()) })
 		flush.waits()
-		assert.False(t, b.idle())
 		b.Pong(b.ping())
 		flush.succeeds()
 		assert.True(t, b.idle())
@@ -251,9 +252,7 @@ func TestReceiptOfKeptMessagesIsAskedForAfterASecond(t *testing.T) {
 		b.write()
 		time.Sleep(maxUnproven - 1)
 		b.noPing()
-		assert.True(t, b.idle())
-		time.Sleep(1)
-		assert.False(t, b.idle())
+		b.wakes(func() { time.Sleep(1) })
 		id := b.ping()
 		b.noPing()
 		time.Sleep(2 * maxUnproven)
@@ -327,6 +326,48 @@ func TestTinyKeepBufferNeverStalls(t *testing.T) {
 			b.write()
 			b.Pong(b.ping())
 		}
+	})
+}
+
+func TestProvenMakesRoom(t *testing.T) {
+	bubble(t, Limits{Keep: true, MaxBytes: 4}, func(t *testing.T, b *box) {
+		b.push("aa bb")
+		b.write()
+		first, second := b.send(t.Context(), "cc"), b.send(t.Context(), "dd")
+		first.waits()
+		b.Proven()
+		first.succeeds()
+		second.succeeds()
+		b.stats(2, 4, 0)
+	})
+}
+
+func TestReceiptIsAskedForInTimeWithoutKeepToo(t *testing.T) {
+	bubble(t, Limits{ProveAfter: 25 * time.Second}, func(t *testing.T, b *box) {
+		b.push("a")
+		b.write()
+		b.push("b")
+		b.write()
+		b.wakes(func() { time.Sleep(25 * time.Second) })
+		id := b.ping()
+		b.noPing()
+		b.push("c")
+		b.write()
+		b.Pong(id)
+		b.stats(0, 0, 1)
+		b.wakes(func() { time.Sleep(25 * time.Second) })
+		b.Pong(b.ping())
+		b.stats(0, 0, 0)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.noPing()
+
+		b.push("d")
+		b.write()
+		b.LinkDown(errLink)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.noPing()
 	})
 }
 

@@ -290,6 +290,21 @@ func TestFlushOfMessagesThatAreGone(t *testing.T) {
 	})
 }
 
+func TestCountIgnoresNumbersThatAreGone(t *testing.T) {
+	bubble(t, Limits{}, func(t *testing.T, b *box) {
+		ctx, cancel := context.WithCancel(t.Context())
+		sync := b.sync(ctx, "a")
+		b.push("b")
+		flush := b.flush(t.Context())
+		cancel()
+		require.Error(t, sync.returns())
+		b.push("c")
+		b.write()
+		b.FailWaiters(errNoPong)
+		flush.loses(Loss{Maybe: true, Count: 1, Err: errNoPong}) // neither a nor c
+	})
+}
+
 func TestFailWaiters(t *testing.T) {
 	both(t, Limits{MaxMessages: 4}, func(t *testing.T, b *box) {
 		written := b.sync(t.Context(), "a")

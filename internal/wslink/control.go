@@ -184,7 +184,7 @@ func (l *link) takePong() []byte {
 // sendPong is for the holder of writing. Its error is found by the next write.
 func (l *link) sendPong() {
 	if p := l.takePong(); p != nil {
-		l.writeControl(opPong, p)
+		_ = l.writeControl(opPong, p)
 	}
 }
 

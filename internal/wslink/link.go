@@ -143,10 +143,10 @@ func (l *link) explain(err error) error {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return fmt.Errorf("%w of %d bytes", transport.ErrMessageTooBig, l.limit)
 	case errors.Is(err, errNotUTF8), errors.As(err, &corrupt):
-		l.sendClose(context.Background(), 1007, "")
+		_ = l.sendClose(context.Background(), 1007, "")
 		return &transport.ProtocolError{Code: 1007, Err: err}
-	case l.stream.ended != nil && l.stream.ended == l.stream.bad:
-		l.sendClose(context.Background(), 1002, "")
+	case l.stream.bad != nil && errors.Is(l.stream.ended, l.stream.bad):
+		_ = l.sendClose(context.Background(), 1002, "")
 		return &transport.ProtocolError{Code: 1002, Err: l.stream.bad}
 	case errors.Is(err, context.DeadlineExceeded):
 		return err // coder's limit for control frames
