@@ -70,6 +70,11 @@ func TestLiveness(t *testing.T) {
 			{at: 8, heard: 6, want: alive, next: 23},
 			{at: 31, heard: 6, want: askForLife, next: 10},
 		}},
+		"a change after an answer that nobody has looked at": {lifeInterval, []lifeStep{
+			{at: 25, heard: 0, want: askForLife, next: 10},
+			{at: 30, heard: 25.5, probe: true, next: 3}, // what came before the change proves nothing
+			{at: 33, heard: 25.5, want: dead},
+		}},
 		"turned off": {-1, []lifeStep{
 			{at: 0, heard: 0, want: alive},
 			{at: 1e6, heard: 0, want: alive},
