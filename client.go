@@ -178,6 +178,9 @@ func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error
 	if ctx.Value(insideOnConnect{}) == c {
 		return &SendError{Outcome: NotSent, Count: 1, Err: errInOnConnect}
 	}
+	if paused, _ := c.in.Paused(); paused {
+		return &SendError{Outcome: NotSent, Count: 1, Err: ErrReceiveBufferFull}
+	}
 	w := outbox.NewWaiter()
 	if err := c.push(ctx, typ, data, w); err != nil {
 		return err

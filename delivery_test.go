@@ -232,6 +232,35 @@ func TestPromise07FullInboxIsNamedAtOnce(t *testing.T) {
 		require.NoError(w, c.SendSync(w.Context(), holdfast.Text, nil))
 		require.NoError(w, c.Close())
 	})
+	bubble(t, func(w *world) { // while SendSync waits for a place in the send buffer
+		begin := make(chan struct{})
+		w.server.OnConnect(func(p *holdfasttest.Peer) {
+			<-begin
+			for range 10 {
+				_ = p.Send(holdfast.Binary, make([]byte, 1000))
+			}
+			for {
+				if _, _, err := p.Receive(); err != nil {
+					return
+				}
+			}
+		})
+		c := w.dial(func(o *holdfast.Options) {
+			o.ReceiveBuffer = 3000
+			o.Delivery = holdfast.AtLeastOnce
+			o.SendBuffer.MaxMessages = 1
+		})
+		w.send(c, "kept")
+		done := make(chan error)
+		go func() { done <- c.SendSync(w.Context(), holdfast.Text, nil) }()
+		synctest.Wait()
+		close(begin)
+		require.ErrorIs(w, <-done, holdfast.ErrReceiveBufferFull)
+		for range 10 {
+			w.receive(c)
+		}
+		require.NoError(w, c.Close())
+	})
 }
 
 // cut drops the client's link after it has written what is not read.

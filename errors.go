@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/outbox"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -20,6 +21,12 @@ var (
 	// ErrBufferFull is wrapped by Send's error when the send buffer is full
 	// and SendBuffer.WhenFull is WhenFullFail.
 	ErrBufferFull = errors.New("send buffer full")
+	// ErrDropped is wrapped by EventDropped's error and by the SendError that
+	// tells of a message that gave way in a full send buffer
+	// (WhenFullDropOldest), ErrStale of one that waited longer than
+	// SendBuffer.MaxAge.
+	ErrDropped = outbox.ErrDropped
+	ErrStale   = outbox.ErrStale
 	// ErrMessageTooBig is wrapped by Send's error for a message over
 	// Options.MaxMessageSize, and by the error that ends a Conn whose server
 	// sent one.

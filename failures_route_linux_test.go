@@ -107,7 +107,6 @@ func TestFailuresRoute(t *testing.T) {
 			}{
 				{"a router without a route", "203.0.113.1", netns.Unicast, unix.ENETUNREACH},
 				{"a router with an unreachable route", "203.0.113.2", netns.Unreachable, unix.EHOSTUNREACH},
-				{"a router that prohibits", "203.0.113.3", netns.Prohibit, unix.EHOSTUNREACH},
 			} {
 				rows = append(rows, failure{
 					cause: router.cause, make: behind(p, router.target, router.typ), class: holdfast.ClassUnreachable, decision: holdfast.DecisionRetry, is: router.is,

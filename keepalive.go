@@ -50,10 +50,10 @@ func (l *liveness) check(now, heard time.Time, paused bool) (v lifeVerdict, next
 	return askForLife, l.timeout
 }
 
-// probe asks for a sign of life because the network changed. It returns when to
-// check.
-func (l *liveness) probe(now time.Time) time.Duration {
-	if l.pinged.IsZero() {
+// probe asks for a sign of life because the network changed; heard as for check.
+// It returns when to check.
+func (l *liveness) probe(now, heard time.Time) time.Duration {
+	if l.pinged.IsZero() || !heard.Before(l.pinged) {
 		l.pinged, l.within = now, changeTimeout
 	}
 	// A question that is open is not put off by the next one.

@@ -89,7 +89,7 @@ func TestLiveness(t *testing.T) {
 			l := &liveness{interval: c.interval, timeout: lifeTimeout}
 			for _, s := range c.steps {
 				if s.probe {
-					assert.Equal(t, seconds(s.next)[0], l.probe(moment(s.at)))
+					assert.Equal(t, seconds(s.next)[0], l.probe(moment(s.at), moment(s.heard)))
 					continue
 				}
 				v, next := l.check(moment(s.at), moment(s.heard), s.paused)
@@ -108,7 +108,7 @@ func moment(s float64) time.Time {
 func TestLivenessRemembersWhyItAsked(t *testing.T) {
 	asked := func() *liveness {
 		l := &liveness{interval: lifeInterval, timeout: lifeTimeout}
-		l.probe(moment(100))
+		l.probe(moment(100), moment(90))
 		return l
 	}
 	dies := func(l *liveness, at, heard float64) {
@@ -137,7 +137,7 @@ func TestLivenessRemembersWhyItAsked(t *testing.T) {
 func TestLivenessOfALinkInANetworkThatFlaps(t *testing.T) {
 	l := &liveness{interval: lifeInterval, timeout: lifeTimeout}
 	for s := 100.0; s < 200; s += 2 {
-		l.probe(moment(s))
+		l.probe(moment(s), moment(90))
 		if v, _ := l.check(moment(s+1.9), moment(90), false); v == dead {
 			return
 		}

@@ -46,7 +46,8 @@ func (s *supervisor) serve() input {
 			}
 			if !l.pingless.Load() {
 				s.c.out.RequestPing()
-				lifeTimer.Reset(life.probe(time.Now()))
+				_, heard := s.life()
+				lifeTimer.Reset(life.probe(time.Now(), heard))
 			}
 		case <-s.c.reconnect:
 			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errReconnect})
@@ -64,14 +65,20 @@ func newStoppedTimer() *time.Timer {
 	return t
 }
 
+// life says whether the link is being read, and when it was last heard or began
+// to be read again.
+func (s *supervisor) life() (paused bool, heard time.Time) {
+	paused, heard = s.c.in.Paused()
+	if last := s.link.LastRead(); last.After(heard) {
+		heard = last
+	}
+	return paused, heard
+}
+
 // checkLife pings when it is time and sets the timer; false means that the link
 // is dead.
 func (s *supervisor) checkLife(life *liveness, timer *time.Timer) bool {
-	paused, resumed := s.c.in.Paused()
-	heard := s.link.LastRead()
-	if resumed.After(heard) {
-		heard = resumed
-	}
+	paused, heard := s.life()
 	if s.link.pingless.Load() { // no sign of life can be asked for
 		return true
 	}

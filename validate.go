@@ -157,7 +157,7 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 // isLoopback says that host names this machine.
 func isLoopback(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if host == "localhost" { // other names under it may be looked up elsewhere
 		return true
 	}
 	a, err := netip.ParseAddr(host)

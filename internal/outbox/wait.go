@@ -154,10 +154,18 @@ func (q *Queue) result(w *Waiter) error {
 	return &lost
 }
 
-// FailWaiters ends every Wait with err: no proof can come.
+// FailWaiters ends every Wait with err, and every blocked Push that has a
+// waiter: no proof can come.
 func (q *Queue) FailWaiters(err error) {
 	q.mu.Lock()
 	defer q.unlock()
+	q.blocked = slices.DeleteFunc(q.blocked, func(p *push) bool {
+		if p.waiter != nil {
+			p.err = err
+			close(p.done)
+		}
+		return p.waiter != nil
+	})
 	for _, w := range q.waiters {
 		q.abandon(w, err)
 	}

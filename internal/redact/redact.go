@@ -30,7 +30,7 @@ func URL(u *url.URL) string {
 // with "@", which may be user-info in the wrong place.
 func String(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
+	if err != nil || u.Opaque != "" || u.Scheme == "" && u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return placeholder
 	}
 	if strings.Contains(u.Path, "@") {

@@ -32,7 +32,7 @@ func TestString(t *testing.T) {
 		{"ws://[::1]:80/x", "ws://[::1]:80/x"},
 		{"/chat?token=x", "/chat?token=redacted"},
 		{"//u:p@h/x", "//h/x"},
-		{"user:pass@host", "user:redacted"},
+		{"user:pass@host", "redacted"},
 		{"pass@host/x", "redacted"},
 		{"http:///u:p@h", "http:redacted"},
 		{"ws://u:p/q@h", "redacted"},

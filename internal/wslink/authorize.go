@@ -63,7 +63,7 @@ func values(h http.Header, key string) []string {
 
 func isLoopback(u *url.URL) bool {
 	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if host == "localhost" { // other names under it may be looked up elsewhere
 		return true
 	}
 	ip := net.ParseIP(host)

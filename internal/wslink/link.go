@@ -136,13 +136,10 @@ func (l *link) explain(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &closed):
-		if !utf8.ValidString(closed.Reason) {
-			return &transport.ProtocolError{Code: 1007, Err: errors.New("a close reason that is not UTF-8")}
-		}
 		return &transport.CloseError{Code: uint16(closed.Code), Reason: closed.Reason}
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return fmt.Errorf("%w of %d bytes", transport.ErrMessageTooBig, l.limit)
-	case errors.Is(err, errNotUTF8), errors.As(err, &corrupt):
+	case errors.Is(err, errNotUTF8), errors.As(err, &corrupt), errors.Is(l.stream.bad, errReason):
 		_ = l.sendClose(context.Background(), 1007, "")
 		return &transport.ProtocolError{Code: 1007, Err: err}
 	case l.stream.bad != nil && errors.Is(l.stream.ended, l.stream.bad):

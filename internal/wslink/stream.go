@@ -8,11 +8,13 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 var (
 	errMasked   = errors.New("a masked frame from the server")
 	errNegative = errors.New("a frame longer than 2^63-1 bytes")
+	errReason   = errors.New("a close reason that is not UTF-8")
 )
 
 // stream is the connection under coder. All bytes pass through it, so that it
@@ -119,6 +121,8 @@ type frameScanner struct {
 	state   scanState
 	payload uint64 // bytes of payload to come
 	ext     int    // bytes of extended length to come
+	close   bool   // it is a close frame
+	closing []byte // its payload so far
 }
 
 type scanState uint8
@@ -135,7 +139,7 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 	for i := 0; i < len(p); {
 		switch f.state {
 		case scanFirst:
-			f.state = scanSecond
+			f.state, f.close = scanSecond, p[i]&0x0f == opClose
 			i++
 		case scanSecond:
 			b := p[i]
@@ -168,6 +172,12 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 		case scanPayload:
 			n := min(f.payload, uint64(len(p)-i))
 			f.payload -= n
+			if f.close && len(f.closing)+int(n) <= maxControl {
+				f.closing = append(f.closing, p[i:i+int(n)]...)
+				if f.payload == 0 && len(f.closing) > 2 && !utf8.Valid(f.closing[2:]) {
+					return i, errReason // before coder echoes it
+				}
+			}
 			i += int(n)
 			f.body()
 		}
