@@ -317,6 +317,12 @@ func (m *machine) LinkDown(t *rapid.T) {
 func (m *machine) FailWaiters(t *rapid.T) {
 	rarely(t, 4)
 	m.q.FailWaiters(errNoPong)
+	m.blocked = slices.DeleteFunc(slices.Clone(m.blocked), func(c *modelCall) bool {
+		if c.sync {
+			m.returns(c, isErr(errNoPong))
+		}
+		return c.sync
+	})
 	for _, c := range slices.Clone(m.waits) {
 		m.abandon(c, errNoPong)
 	}
