@@ -164,7 +164,7 @@ func TestPromise13FlushInsideOnConnectFails(t *testing.T) {
 		o.Background = true
 		o.OnConnect = func(ctx context.Context, h *holdfast.Handshake) error {
 			c := <-conn
-			require.Error(w, c.Flush(ctx))
+			require.ErrorContains(w, c.Flush(ctx), "inside OnConnect")
 			wantSendError(w, c.SendSync(ctx, holdfast.Text, nil), holdfast.NotSent, 1)
 			kept = h
 			return nil
@@ -175,7 +175,7 @@ func TestPromise13FlushInsideOnConnectFails(t *testing.T) {
 		require.NoError(w, c.WaitConnected(w.Context()))
 		require.ErrorContains(w, kept.Send(w.Context(), holdfast.Text, nil), "OnConnect has returned")
 		_, err = kept.Receive(w.Context())
-		require.Error(w, err)
+		require.ErrorContains(w, err, "OnConnect has returned")
 		require.NoError(w, c.Flush(w.Context()))
 		require.NoError(w, c.Close())
 	})
@@ -387,5 +387,76 @@ func TestDecideOverridesTheTables(t *testing.T) {
 		<-c.Done()
 		assert.Equal(w, 2, w.net.Dials())
 		assert.True(w, strings.Contains(c.Err().Error(), "4444"))
+	})
+}
+
+func TestPromise04ACloseCodeThenAStatusIsOneChance(t *testing.T) {
+	run := func(w *world, renews func(last error) bool) *holdfast.Conn {
+		w.server.OnRequest(func(_ int, r *request) holdfasttest.Reply {
+			if w.server.Accepted() > 0 && r.Header.Get("X-Token") != "new" {
+				return holdfasttest.Refuse{Status: 401}
+			}
+			return nil
+		})
+		w.server.OnConnect(func(p *holdfasttest.Peer) {
+			if p.N() == 1 {
+				_ = p.Close(3000, "expired")
+			}
+			_, _, _ = p.Receive()
+		})
+		return w.dial(func(o *holdfast.Options) {
+			o.Authorize = func(_ context.Context, r *request, last error) error {
+				if renews(last) {
+					r.Header.Set("X-Token", "new")
+				}
+				return nil
+			}
+		})
+	}
+	bubble(t, func(w *world) {
+		c := run(w, func(last error) bool {
+			var ce *holdfast.CloseError
+			return errors.As(last, &ce) && ce.Code == holdfast.StatusUnauthorized
+		})
+		require.NoError(w, w.server.WaitAccepted(w.Context(), 2))
+		synctest.Wait()
+		assert.Equal(w, holdfast.StateConnected, c.State())
+		require.NoError(w, c.Close())
+	})
+	bubble(t, func(w *world) {
+		c := run(w, func(error) bool { return false })
+		<-c.Done()
+		var de *holdfast.DialError
+		require.ErrorAs(w, c.Err(), &de)
+		assert.Contains(w, de.Hint, "Authorize was asked to renew")
+		assert.Equal(w, holdfast.DecisionStop, de.Decision)
+	})
+}
+
+func TestNilContextIsAnError(t *testing.T) {
+	bubble(t, func(w *world) {
+		var none context.Context
+		c := w.dial(func(o *holdfast.Options) {
+			o.OnConnect = func(_ context.Context, h *holdfast.Handshake) error {
+				_, err := h.Receive(none)
+				require.ErrorContains(w, err, "ctx: is nil")
+				require.ErrorContains(w, h.Send(none, holdfast.Text, nil), "ctx: is nil")
+				return nil
+			}
+		})
+		_, receive := c.Receive(none)
+		_, appended := c.ReceiveAppend(none, nil)
+		for _, err := range []error{
+			c.Send(none, holdfast.Text, nil), c.SendSync(none, holdfast.Text, nil), c.Flush(none), receive, appended,
+			c.CloseWith(none, 1000, ""), c.WaitConnected(none),
+		} {
+			var oe *holdfast.OptionError
+			require.ErrorAs(w, err, &oe)
+			assert.Equal(w, "ctx", oe.Field)
+		}
+		for _, err := range c.Messages(none) {
+			require.ErrorContains(w, err, "ctx: is nil")
+		}
+		require.NoError(w, c.Close())
 	})
 }

@@ -1,8 +1,10 @@
 package holdfast
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"sync"
@@ -64,8 +66,8 @@ type closeRequest struct {
 // url is ws:// or wss://, or http:// or https:// with a Fallback. User-info in
 // it is sent as basic authentication.
 func Dial(ctx context.Context, url string, opts *Options) (*Conn, error) {
-	if ctx == nil {
-		return nil, optionError("ctx", "is nil")
+	if err := checkContext(ctx); err != nil {
+		return nil, err
 	}
 	c, err := newConn(ctx, url, opts)
 	if err != nil {
@@ -129,7 +131,7 @@ func (o *Options) endpoints(rawURL string) ([]*endpoint, error) {
 	for i, raw := range append([]string{rawURL}, o.Endpoints...) {
 		field := "url"
 		if i > 0 {
-			field = "Endpoints"
+			field = fmt.Sprintf("Endpoints[%d]", i-1)
 		}
 		ep, err := o.parseEndpoint(field, raw)
 		if err != nil {
@@ -154,7 +156,7 @@ func (c *Conn) Send(ctx context.Context, typ MessageType, data []byte) error {
 }
 
 func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox.Waiter) error {
-	err := c.opts.validateMessage(typ, data)
+	err := cmp.Or(checkContext(ctx), c.opts.validateMessage(typ, data))
 	if err == nil {
 		err = c.out.Push(ctx, Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...)}, w)
 	}
@@ -175,7 +177,7 @@ func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox
 // Outcome is MaybeSent. No pong within Keepalive.Timeout is ErrNoPong, a full
 // receive buffer ErrReceiveBufferFull.
 func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error {
-	if ctx.Value(insideOnConnect{}) == c {
+	if ctx != nil && ctx.Value(insideOnConnect{}) == c {
 		return &SendError{Outcome: NotSent, Count: 1, Err: errInOnConnect}
 	}
 	if paused, _ := c.in.Paused(); paused {
@@ -193,14 +195,14 @@ func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error
 // waits for that. nil at once if there is nothing to prove.
 // The error is a *SendError with the number of messages: also of those accepted
 // earlier that were dropped or lost since the last Flush, which are reported
-// once. Messages that are still queued when it returns remain so.
+// once while the Conn lives. Messages that are still queued when it returns remain
+// so.
 func (c *Conn) Flush(ctx context.Context) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	if ctx.Value(insideOnConnect{}) == c {
 		return &SendError{Count: c.out.Stats().Queued, Err: errInOnConnect}
-	}
-	if err := ctx.Err(); err != nil {
-		s := c.out.Stats()
-		return &SendError{Count: s.Queued + s.Unacknowledged, Err: err}
 	}
 	return c.await(ctx, c.out.Flush())
 }
@@ -226,19 +228,23 @@ func (c *Conn) await(ctx context.Context, w *outbox.Waiter) error {
 // the Conn has ended and all that was received before has been delivered,
 // every call returns what Err does.
 func (c *Conn) Receive(ctx context.Context) (Message, error) {
+	if err := checkContext(ctx); err != nil {
+		return Message{}, err
+	}
 	return c.in.Receive(ctx)
 }
 
 // ReceiveAppend is Receive with the payload appended to dst: the Data returned
 // is the extended slice.
 func (c *Conn) ReceiveAppend(ctx context.Context, dst []byte) (Message, error) {
-	m, err := c.in.Receive(ctx)
+	m, err := c.Receive(ctx)
 	m.Data = append(dst, m.Data...)
 	return m, err
 }
 
-// Messages yields what Receive returns. It ends with the first error, which it
-// yields, but ends silently after a local Close. Leaving the loop loses nothing.
+// Messages yields what Receive returns. It ends with the first error, ctx's
+// too, which it yields; but it ends silently after a local Close. Leaving the loop
+// loses nothing.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
@@ -255,7 +261,8 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // reconnect for that: when not connected, or when the link dies meanwhile, it
 // returns at once. The error is an *UnsentError if messages were left, nil if
 // none was, whether or not the peer has answered. It joins every goroutine but code of
-// the user that is running; Done tells when the last OnEvent has returned.
+// the user that is running; Done tells when the last event has been logged and
+// the last OnEvent has returned.
 // Further calls wait for the first and return the same.
 func (c *Conn) Close() error {
 	return c.CloseWith(context.Background(), StatusNormalClosure, "")
@@ -267,7 +274,7 @@ func (c *Conn) Close() error {
 // then nothing was closed. The first call of Close or CloseWith counts; the ctx of
 // a later one bounds nothing.
 func (c *Conn) CloseWith(ctx context.Context, code StatusCode, reason string) error {
-	if err := validateClose(code, reason); err != nil {
+	if err := cmp.Or(checkContext(ctx), validateClose(code, reason)); err != nil {
 		return err
 	}
 	c.requestClose(ctx, code, reason)
@@ -322,6 +329,9 @@ func (c *Conn) WaitConnected(ctx context.Context) error {
 
 // waitFor waits until ok, which is called with c.mu held.
 func (c *Conn) waitFor(ctx context.Context, ok func() bool) error {
+	if err := checkContext(ctx); err != nil {
+		return err
+	}
 	for {
 		c.mu.Lock()
 		done, state, changed, last, err := ok(), c.state, c.changed, c.lastErr, c.err

@@ -41,10 +41,13 @@ type Decision = transport.Decision
 
 // The decisions, from mild to final.
 const (
-	DecisionRetry       = transport.DecisionRetry
-	DecisionRetrySlowly = transport.DecisionRetrySlowly
+	DecisionRetry       = transport.DecisionRetry       // try again after a backoff delay
+	DecisionRetrySlowly = transport.DecisionRetrySlowly // try again after MaxDelay/2 to MaxDelay: it will not pass quickly
+	// DecisionReauthorize tries once more through Authorize, then stops; it may
+	// once more after each stable link. The try waits its delay and counts as a
+	// retry like any other, so NoRetry has none.
 	DecisionReauthorize = transport.DecisionReauthorize
-	DecisionStop        = transport.DecisionStop
+	DecisionStop        = transport.DecisionStop // end the Conn: a retry cannot cure the cause
 )
 
 // closeCode is a row of the table that decides what the peer's close code

@@ -16,7 +16,7 @@ import (
 func explain(err error, ep *endpoint, o *Options, attempt int, unreachable bool) *DialError {
 	v := diagnose.Explain(diagnose.Facts{
 		Err: err, Target: ep.url, Unreachable: unreachable, Stable: ep.stable,
-		Fallback: len(o.Fallback) > 0, Authorize: o.Authorize != nil && !ep.reauthorized, Now: time.Now(),
+		Fallback: len(o.Fallback) > 0, Authorize: o.Authorize != nil, Reauthorized: ep.reauthorized, Now: time.Now(),
 	})
 	e := &DialError{
 		Phase: v.Phase, Class: v.Class, StatusCode: v.StatusCode, RetryAfter: v.RetryAfter, Decision: v.Decision,

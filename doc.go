@@ -3,17 +3,17 @@
 // that the host is offline, retries within a cap and closes gracefully. It says
 // at every moment what it is doing, why, and what became of each message.
 //
-//	conn, err := holdfast.Dial(ctx, url, nil)
+//	conn, err := holdfast.Dial(ctx, url, nil) // waits through its retries until ctx ends
 //	if err != nil {
-//		log.Fatal(err) // what failed, why, and what to look at
+//		return err // what failed, why, and what to look at
 //	}
 //	defer conn.Close() // sends what was accepted, then says goodbye, in 5 s at most
 //	if err := conn.Send(ctx, holdfast.Text, []byte("hello")); err != nil {
-//		log.Fatal(err)
+//		return err
 //	}
 //	for msg, err := range conn.Messages(ctx) { // goes on through every reconnect
 //		if err != nil {
-//			log.Fatal(err) // the connection has ended for good
+//			return err // ctx ended, or the connection has ended for good
 //		}
 //		fmt.Printf("%s\n", msg.Data)
 //		break // leaving the loop loses nothing

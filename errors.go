@@ -21,12 +21,12 @@ var (
 	// ErrBufferFull is wrapped by Send's error when the send buffer is full
 	// and SendBuffer.WhenFull is WhenFullFail.
 	ErrBufferFull = errors.New("send buffer full")
-	// ErrDropped is wrapped by EventDropped's error and by the SendError that
-	// tells of a message that gave way in a full send buffer
-	// (WhenFullDropOldest), ErrStale of one that waited longer than
-	// SendBuffer.MaxAge.
+	// ErrDropped is wrapped by EventDropped's error, and by the SendError that
+	// tells of a message that gave way in a full send buffer (WhenFullDropOldest).
 	ErrDropped = outbox.ErrDropped
-	ErrStale   = outbox.ErrStale
+	// ErrStale is wrapped in the same places for a message that waited longer
+	// than SendBuffer.MaxAge.
+	ErrStale = outbox.ErrStale
 	// ErrMessageTooBig is wrapped by Send's error for a message over
 	// Options.MaxMessageSize, and by the error that ends a Conn whose server
 	// sent one.
@@ -61,13 +61,13 @@ type Phase = transport.Phase
 
 // The phases, in order.
 const (
-	PhaseResolve   = transport.PhaseResolve
-	PhaseConnect   = transport.PhaseConnect
-	PhaseProxy     = transport.PhaseProxy
-	PhaseTLS       = transport.PhaseTLS
-	PhaseHandshake = transport.PhaseHandshake
-	PhaseAuthorize = transport.PhaseAuthorize
-	PhaseOnConnect = transport.PhaseOnConnect
+	PhaseResolve   = transport.PhaseResolve   // looking the host name up
+	PhaseConnect   = transport.PhaseConnect   // making the TCP connection
+	PhaseProxy     = transport.PhaseProxy     // asking the proxy to connect (HTTP CONNECT, SOCKS5)
+	PhaseTLS       = transport.PhaseTLS       // the TLS handshake
+	PhaseHandshake = transport.PhaseHandshake // the WebSocket handshake, or a poll's open
+	PhaseAuthorize = transport.PhaseAuthorize // Options.Authorize
+	PhaseOnConnect = transport.PhaseOnConnect // Options.OnConnect
 )
 
 // Class is the kind of cause behind a failed attempt.
@@ -75,28 +75,28 @@ type Class = transport.Class
 
 // The classes. DialError.Hint says what to do about each.
 const (
-	ClassUnknown      = transport.ClassUnknown
-	ClassOffline      = transport.ClassOffline
-	ClassLocalPolicy  = transport.ClassLocalPolicy
-	ClassUnreachable  = transport.ClassUnreachable
-	ClassServerDown   = transport.ClassServerDown
-	ClassTimeout      = transport.ClassTimeout
-	ClassName         = transport.ClassName
-	ClassDNS          = transport.ClassDNS
-	ClassTLS          = transport.ClassTLS
-	ClassTLSTrust     = transport.ClassTLSTrust
-	ClassWrongScheme  = transport.ClassWrongScheme
-	ClassTransient    = transport.ClassTransient
-	ClassBlocked      = transport.ClassBlocked
-	ClassIntercepted  = transport.ClassIntercepted
-	ClassProxyAuth    = transport.ClassProxyAuth
-	ClassProxyRefused = transport.ClassProxyRefused
-	ClassProxyDown    = transport.ClassProxyDown
-	ClassNotFound     = transport.ClassNotFound
-	ClassUnauthorized = transport.ClassUnauthorized
-	ClassRejected     = transport.ClassRejected
-	ClassOverloaded   = transport.ClassOverloaded
-	ClassCallback     = transport.ClassCallback
+	ClassUnknown      = transport.ClassUnknown      // nothing here fits
+	ClassOffline      = transport.ClassOffline      // this host has no way to the target
+	ClassLocalPolicy  = transport.ClassLocalPolicy  // a local rule forbids it: firewall, blackhole or prohibit route
+	ClassUnreachable  = transport.ClassUnreachable  // a router or neighbour says the target cannot be reached
+	ClassServerDown   = transport.ClassServerDown   // the host answers, but nothing listens
+	ClassTimeout      = transport.ClassTimeout      // no answer in time
+	ClassName         = transport.ClassName         // the host name does not exist
+	ClassDNS          = transport.ClassDNS          // the name servers failed
+	ClassTLS          = transport.ClassTLS          // the TLS handshake failed
+	ClassTLSTrust     = transport.ClassTLSTrust     // the certificate does not verify
+	ClassWrongScheme  = transport.ClassWrongScheme  // TLS spoken to a port without it, or the other way round
+	ClassTransient    = transport.ClassTransient    // the connection broke during the handshake
+	ClassBlocked      = transport.ClassBlocked      // plain HTTP works, the WebSocket upgrade does not
+	ClassIntercepted  = transport.ClassIntercepted  // something else answered in the server's place
+	ClassProxyAuth    = transport.ClassProxyAuth    // the proxy wants credentials
+	ClassProxyRefused = transport.ClassProxyRefused // the proxy refuses this target
+	ClassProxyDown    = transport.ClassProxyDown    // the proxy cannot be reached, or cannot reach the target
+	ClassNotFound     = transport.ClassNotFound     // nothing lives at this path
+	ClassUnauthorized = transport.ClassUnauthorized // credentials missing, wrong or expired
+	ClassRejected     = transport.ClassRejected     // the server refused the request as it is
+	ClassOverloaded   = transport.ClassOverloaded   // the server is there but cannot serve now
+	ClassCallback     = transport.ClassCallback     // Authorize or OnConnect returned an error
 )
 
 // DialError is a failed attempt to connect, explained.
@@ -124,7 +124,7 @@ type DialError struct {
 	onChange bool // a change of the network is reason to try at once
 }
 
-// Error names endpoint, phase, class, cause and hint.
+// Error names endpoint, class, cause and hint.
 func (e *DialError) Error() string {
 	s := "holdfast: dial " + e.URL + ": " + e.Class.String()
 	if e.Err != nil {
@@ -226,16 +226,23 @@ type UnsentError struct {
 
 // Error names the counts and the cause.
 func (e *UnsentError) Error() string {
-	return fmt.Sprintf("holdfast: closed with %d messages (%d bytes) not sent and %d maybe sent: %s", e.Messages, e.Bytes, e.MaybeSent, inner(e.Err))
+	var left []string
+	if e.Messages > 0 {
+		left = append(left, fmt.Sprintf("%d messages (%d bytes) not sent", e.Messages, e.Bytes))
+	}
+	if e.MaybeSent > 0 {
+		left = append(left, fmt.Sprintf("%d maybe sent", e.MaybeSent))
+	}
+	return fmt.Sprintf("holdfast: closed with %s: %s", strings.Join(left, " and "), inner(e.Err))
 }
 
 // Unwrap returns the cause.
 func (e *UnsentError) Unwrap() error { return e.Err }
 
-// OptionError is an argument, an option or a URL that cannot be right. It is
-// returned at once, before any dial.
+// OptionError is an argument, an option or a URL that cannot be right. Dial
+// returns it before anything is dialled; Send and CloseWith return it too.
 type OptionError struct {
-	// Field names it: "url", "Retry.MaxRetries", "Header", …
+	// Field names it: "url", "ctx", "Retry.MaxRetries", "Endpoints[0]", …
 	Field string
 	// Err says what is wrong.
 	Err error
@@ -254,6 +261,9 @@ type exhaustedError struct {
 }
 
 func (e *exhaustedError) Error() string {
+	if e.failures == 1 {
+		return fmt.Sprintf("holdfast: %v at the first failure: %s", ErrRetriesExhausted, inner(e.last))
+	}
 	return fmt.Sprintf("holdfast: %v after %d failures in a row, the last: %s", ErrRetriesExhausted, e.failures, inner(e.last))
 }
 

@@ -121,17 +121,17 @@ func TestWaitErrorHasBothCauses(t *testing.T) {
 
 func TestErrorTexts(t *testing.T) {
 	for want, err := range map[string]error{
-		"holdfast: dial ws://a: timeout":                                                                  &DialError{URL: "ws://a", Class: ClassTimeout},
-		"holdfast: dial ws://a: unknown: EOF (look there)":                                                &DialError{URL: "ws://a", Err: io.EOF, Hint: "look there"},
-		`holdfast: closed by the server: 1001 going away`:                                                 &CloseError{Code: 1001, Remote: true},
-		`holdfast: link lost: 1006 abnormal closure: EOF`:                                                 &CloseError{Code: 1006, Err: io.EOF},
-		`holdfast: closed by the server: 4007 private use "why"`:                                          &CloseError{Code: 4007, Reason: "why", Remote: true},
-		"holdfast: message not sent: send buffer full":                                                    &SendError{Outcome: NotSent, Count: 1, Err: ErrBufferFull},
-		"holdfast: 3 messages maybe sent: no pong from the peer":                                          &SendError{Count: 3, Err: ErrNoPong},
-		"holdfast: message maybe sent: link lost: 1006 abnormal closure":                                  &SendError{Count: 1, Err: &CloseError{Code: 1006}},
-		"holdfast: closed with 2 messages (7 bytes) not sent and 1 maybe sent: connection closed":         &UnsentError{Messages: 2, Bytes: 7, MaybeSent: 1, Err: ErrClosed},
-		"holdfast: Retry.MaxRetries: is odd":                                                              &OptionError{Field: "Retry.MaxRetries", Err: errors.New("is odd")},
-		"holdfast: retries exhausted after 1 failures in a row, the last: link lost: 1002 protocol error": &exhaustedError{1, &CloseError{Code: 1002}},
+		"holdfast: dial ws://a: timeout":                                                          &DialError{URL: "ws://a", Class: ClassTimeout},
+		"holdfast: dial ws://a: unknown: EOF (look there)":                                        &DialError{URL: "ws://a", Err: io.EOF, Hint: "look there"},
+		`holdfast: closed by the server: 1001 going away`:                                         &CloseError{Code: 1001, Remote: true},
+		`holdfast: link lost: 1006 abnormal closure: EOF`:                                         &CloseError{Code: 1006, Err: io.EOF},
+		`holdfast: closed by the server: 4007 private use "why"`:                                  &CloseError{Code: 4007, Reason: "why", Remote: true},
+		"holdfast: message not sent: send buffer full":                                            &SendError{Outcome: NotSent, Count: 1, Err: ErrBufferFull},
+		"holdfast: 3 messages maybe sent: no pong from the peer":                                  &SendError{Count: 3, Err: ErrNoPong},
+		"holdfast: message maybe sent: link lost: 1006 abnormal closure":                          &SendError{Count: 1, Err: &CloseError{Code: 1006}},
+		"holdfast: closed with 2 messages (7 bytes) not sent and 1 maybe sent: connection closed": &UnsentError{Messages: 2, Bytes: 7, MaybeSent: 1, Err: ErrClosed},
+		"holdfast: Retry.MaxRetries: is odd":                                                      &OptionError{Field: "Retry.MaxRetries", Err: errors.New("is odd")},
+		"holdfast: retries exhausted at the first failure: link lost: 1002 protocol error":        &exhaustedError{1, &CloseError{Code: 1002}},
 	} {
 		assert.Equal(t, want, err.Error())
 	}

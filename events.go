@@ -10,6 +10,7 @@ import (
 
 // Event is something that happened to a Conn.
 type Event struct {
+	// Time is when it happened, Kind what.
 	Time time.Time
 	Kind EventKind
 	// State is the one that the event leads to.
@@ -17,7 +18,8 @@ type Event struct {
 	// Transport and Endpoint are the ones in use or tried; Endpoint is the URL
 	// without user-info and query values.
 	Transport, Endpoint string
-	// Attempt counts the attempts since the last connection, from 1.
+	// Attempt counts the attempts since the last connection, from 1; 0 for
+	// events that do not belong to an attempt.
 	Attempt int
 	// Delay is how long the Conn waits (EventWaiting).
 	Delay time.Duration
@@ -171,7 +173,7 @@ func (b *observer) log(e Event) {
 	switch e.Kind {
 	case EventConnecting, EventWaiting, EventNetworkChanged:
 		level = slog.LevelDebug
-	case EventDisconnected, EventAttemptFailed, EventOffline, EventGap, EventDropped:
+	case EventDisconnected, EventAttemptFailed, EventOffline, EventDropped:
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{slog.String("state", e.State.String()), slog.String("endpoint", e.Endpoint)}

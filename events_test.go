@@ -235,7 +235,7 @@ func TestLogRecords(t *testing.T) {
 		{Event{Kind: EventOffline, State: StateOffline}, `level=WARN msg="holdfast: offline" state=offline endpoint=""`},
 		{Event{Kind: EventOnline, State: StateConnecting}, `level=INFO msg="holdfast: online" state=connecting endpoint=""`},
 		{Event{Kind: EventNetworkChanged, State: StateConnected}, `level=DEBUG msg="holdfast: network changed" state=connected endpoint=""`},
-		{Event{Kind: EventGap, State: StateConnected, Epoch: 2}, `level=WARN msg="holdfast: gap" state=connected endpoint="" epoch=2`},
+		{Event{Kind: EventGap, State: StateConnected, Epoch: 2}, `level=INFO msg="holdfast: gap" state=connected endpoint="" epoch=2`},
 		{Event{Kind: EventDropped, State: StateOffline, Count: 7}, `level=WARN msg="holdfast: dropped" state=offline endpoint="" messages=7`},
 		{Event{Kind: EventFellBack, State: StateConnected}, `level=INFO msg="holdfast: fell back" state=connected endpoint=""`},
 		{Event{Kind: EventUpgraded, State: StateConnected}, `level=INFO msg="holdfast: upgraded" state=connected endpoint=""`},

@@ -14,7 +14,8 @@ import (
 )
 
 // Authorize runs before every handshake, so each reconnect has a fresh token.
-// After a 401 it runs once more, and last says why.
+// When the server refuses the token, by status 401 or by close code 3000, it runs
+// once more, and last says why.
 func ExampleOptions_authorize() {
 	server := exampleServer()
 	defer server.Close()
@@ -32,8 +33,10 @@ func ExampleOptions_authorize() {
 		Retry: holdfast.RetryPolicy{InitialDelay: time.Millisecond},
 		Authorize: func(ctx context.Context, r *http.Request, last error) error {
 			var de *holdfast.DialError
-			if errors.As(last, &de) && de.StatusCode == http.StatusUnauthorized {
-				fmt.Println("refreshing:", de.Class)
+			var ce *holdfast.CloseError
+			if errors.As(last, &de) && de.StatusCode == http.StatusUnauthorized ||
+				errors.As(last, &ce) && ce.Code == holdfast.StatusUnauthorized {
+				fmt.Println("refreshing")
 				var err error
 				if token, err = refresh(ctx); err != nil {
 					return backoff.Permanent(err) // a plain error would be retried
@@ -50,7 +53,7 @@ func ExampleOptions_authorize() {
 	defer conn.Close()
 	fmt.Println(conn.State())
 	// Output:
-	// refreshing: unauthorized
+	// refreshing
 	// connected
 }
 

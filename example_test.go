@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"time"
 
 	"github.com/holdfast-ws/holdfast"
 	"github.com/holdfast-ws/holdfast/holdfasttest"
@@ -23,22 +24,30 @@ func exampleServer() *holdfasttest.Server {
 func Example() {
 	server := exampleServer()
 	defer server.Close()
-	ctx, url := context.Background(), server.URL()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := sayHello(ctx, server.URL()); err != nil {
+		fmt.Println(err)
+	}
+	// Output: hello
+}
 
-	conn, err := holdfast.Dial(ctx, url, nil)
+// sayHello is the example of README.md.
+func sayHello(ctx context.Context, url string) error {
+	conn, err := holdfast.Dial(ctx, url, nil) // waits through its retries until ctx ends
 	if err != nil {
-		log.Fatal(err) // what failed, why, and what to look at
+		return err // what failed, why, and what to look at
 	}
 	defer conn.Close() // sends what was accepted, then says goodbye, in 5 s at most
 	if err := conn.Send(ctx, holdfast.Text, []byte("hello")); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	for msg, err := range conn.Messages(ctx) { // goes on through every reconnect
 		if err != nil {
-			log.Fatal(err) // the connection has ended for good
+			return err // ctx ended, or the connection has ended for good
 		}
 		fmt.Printf("%s\n", msg.Data)
 		break // leaving the loop loses nothing
 	}
-	// Output: hello
+	return nil
 }

@@ -161,7 +161,7 @@ func TestFailuresAfterOpenAreRepaired(t *testing.T) {
 	defer c.CloseNow()
 	for i, fail := range []func(*holdfasttest.Peer){(*holdfasttest.Peer).Drop, (*holdfasttest.Peer).Reset, closeWith(1001), closeWith(1012)} {
 		fail(s.Peers()[0])
-		assert.NotNil(t, r.await(holdfast.EventDisconnected, i+1).Err)
+		require.Error(t, r.await(holdfast.EventDisconnected, i+1).Err)
 		connected := r.await(holdfast.EventConnected, i+2)
 		assert.Equal(t, uint64(i+2), connected.Epoch)
 		require.NoError(t, s.WaitPeers(ctx, 1))

@@ -159,6 +159,7 @@ func (x outage) check(w *netnsWorld) {
 	require.Equal(w, holdfast.StateOffline, w.conn.State())
 	require.Len(w, w.record.of(holdfast.EventDisconnected), 1)
 
+	w.pair.Here.AddAddr(w.T, "lo", "192.0.2.1/32") // a change that helps nobody
 	w.outlastRetries()
 	stats := w.conn.Stats()
 	assert.Equal(w, holdfast.StateOffline, stats.State)
@@ -178,6 +179,8 @@ func (x outage) check(w *netnsWorld) {
 	assert.Equal(w, "sent while offline", string(m.Data))
 	w.works()
 	assert.Equal(w, 1, dialled.Attempt)
+	assert.Len(w, w.record.of(holdfast.EventOffline), 1)
+	assert.Len(w, w.record.of(holdfast.EventOnline), 1)
 
 	told := ended
 	for _, at := range stop() {

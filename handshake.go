@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -29,7 +30,7 @@ var errHandshakeOver = errors.New("holdfast: OnConnect has returned; use the Con
 // *OptionError, ctx's error or that of OnConnect's own ctx, a *CloseError when
 // the link is lost, or what says that OnConnect has returned.
 func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {
-	if err := h.conn.opts.validateMessage(typ, data); err != nil {
+	if err := cmp.Or(checkContext(ctx), h.conn.opts.validateMessage(typ, data)); err != nil {
 		return &SendError{Outcome: NotSent, Count: 1, Err: err}
 	}
 	h.mu.Lock()
@@ -55,6 +56,9 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 // Receive returns the next message on the link. The error is ctx's, that of
 // OnConnect's own ctx, or a *CloseError when the link is lost.
 func (h *Handshake) Receive(ctx context.Context) (Message, error) {
+	if err := checkContext(ctx); err != nil {
+		return Message{}, err
+	}
 	h.mu.Lock()
 	over := h.over
 	h.mu.Unlock()

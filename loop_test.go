@@ -56,6 +56,21 @@ func TestPromise05ReconnectForcesOneDialAlone(t *testing.T) {
 	})
 }
 
+func TestPromise05AForcedDialIsNotCalledOff(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.net.SetLatency(100 * time.Millisecond)
+		w.network.SetOnline(false)
+		c := w.dial(func(o *holdfast.Options) { o.Background = true })
+		synctest.Wait()
+		c.Reconnect()
+		synctest.Wait()
+		w.network.Signal() // still offline
+		time.Sleep(time.Second)
+		assert.Equal(w, holdfast.StateConnected, c.State())
+		require.NoError(w, c.Close())
+	})
+}
+
 func TestPromise05OfflineEndsAnAttempt(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.net.Blackhole("server.test:80", true)

@@ -14,8 +14,8 @@ const (
 	Binary = transport.Binary
 )
 
-// Message is one whole message as Receive returns it. Its Data belongs to
-// the caller. Epoch is 1 on the first connection and grows by one whenever
+// Message is one whole message as Receive returns it: Type, Data and Epoch. Data
+// belongs to the caller. Epoch is 1 on the first connection and grows by one whenever
 // messages may be missing before this one: reload what must be complete when
 // it changes.
 type Message = transport.Message

@@ -12,9 +12,12 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// Transport is a way of carrying messages, such as a fallback. Those who write
-// one implement transport.Transport; it may change before v1.
-type Transport = transport.Transport
+// Transport is a way of carrying messages, such as a fallback, and Link what it
+// makes. Those who write one implement them; they may change before v1.
+type (
+	Transport = transport.Transport
+	Link      = transport.Link
+)
 
 // Options configure a Conn. The zero value, and nil, mean the defaults. Dial
 // copies them and changes nothing in the caller's.
@@ -27,7 +30,9 @@ type Options struct {
 	// Authorize runs before every request on a fresh clone with the final
 	// http(s) URL; the headers, path and query that it sets hold for that
 	// request. A changed scheme or host is an error. last is the failure
-	// before, such as a *DialError with status 401; nil at first. Its error is
+	// before, nil at first: a *DialError with status 401 or 403, or a
+	// *CloseError with code 3000 or 3003, says that the credentials were
+	// refused, and that this is their one chance to be renewed. Its error is
 	// the attempt's, and is retried unless it wraps backoff.Permanent of
 	// github.com/cenkalti/backoff/v4. It must return when ctx ends: the next
 	// attempt waits for it.
@@ -111,8 +116,8 @@ type Options struct {
 	// Authorization, Proxy-Authorization and Cookie in Header or set by Authorize.
 	AllowInsecureCredentials bool
 
-	// Logger gets a record for each event, nil is silent. Records hold no
-	// user-info and no query values.
+	// Logger gets a record for each event, nil is silent; the last one may come
+	// after Close, and before Done. Records hold no user-info and no query values.
 	Logger *slog.Logger
 	// OnEvent gets each event, in order, on one goroutine, with no lock held;
 	// it may call anything of the Conn, Close too. StateClosing leads to no event

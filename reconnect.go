@@ -28,8 +28,9 @@ type RetryPolicy struct {
 	// beside the time that the attempts take. Unlimited and NoRetry are the
 	// only negatives.
 	MaxRetries int
-	// InitialDelay bounds the first delay, 1 s by default; each further bound
-	// is twice as long, up to MaxDelay, 30 s by default. Retry n, from 0, waits
+	// InitialDelay bounds the first delay, 1 s by default, or MaxDelay if that
+	// is shorter; each further bound is twice as long, up to MaxDelay, 30 s by
+	// default, or InitialDelay if that is longer. Retry n, from 0, waits
 	// a random time between 0 and min(MaxDelay, InitialDelay·2ⁿ) ("full
 	// jitter"). The server's Retry-After, up to 5 minutes, is a floor under it.
 	InitialDelay, MaxDelay time.Duration
@@ -53,6 +54,7 @@ type RetryPolicy struct {
 type BackOff interface {
 	// NextBackOff returns the next delay; a negative one ends the Conn.
 	NextBackOff() time.Duration
+	// Reset starts anew: a stable link was lost.
 	Reset()
 }
 

@@ -194,3 +194,19 @@ func TestNewThatMakesNothing(t *testing.T) {
 		r.reset()
 	})
 }
+
+// What README and RetryPolicy.MaxRetries say of the default cap.
+func TestDefaultDelaysAddUp(t *testing.T) {
+	sum := func(jitter float64) (all time.Duration) {
+		r := newRetry((&Options{}).withDefaults().Retry, func() float64 { return jitter })
+		for {
+			d, ok := r.next(DecisionRetry, 0)
+			if !ok {
+				return all
+			}
+			all += d
+		}
+	}
+	assert.Equal(t, 181*time.Second, sum(1))
+	assert.Equal(t, 90500*time.Millisecond, sum(0.5))
+}

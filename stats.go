@@ -21,6 +21,8 @@ type Stats struct {
 	MessagesSent, BytesSent, MessagesReceived, BytesReceived, Dropped, Unknown uint64
 	// Queued messages wait in the send buffer, Unacknowledged ones were
 	// written without a receipt so far, ReceiveQueued ones wait for Receive.
+	// All bytes here are of payloads; OnConnect's messages count as received, and
+	// those that it sends are not counted.
 	Queued, Unacknowledged, ReceiveQueued int
 	QueuedBytes, ReceiveQueuedBytes       int64
 	// LastError is the last failure of an attempt or a link; nil at first.

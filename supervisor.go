@@ -21,7 +21,7 @@ const (
 // routes and name servers settle.
 var afterOnline = []time.Duration{250 * time.Millisecond, 750 * time.Millisecond, time.Second}
 
-var errOffline = errors.New("this host is offline: it has no way to the server")
+var errOffline = errors.New("holdfast: this host is offline: it has no way to the server")
 
 // supervisor runs a Conn. Its goroutine alone owns the state, the link and all
 // fields; what others may see is published in the Conn.
@@ -136,16 +136,18 @@ func (s *supervisor) fill(e *Event) {
 
 // connect is StateConnecting.
 func (s *supervisor) connect() input {
-	if !s.forced && s.offline() {
+	forced := s.forced
+	s.forced = false
+	if !forced && s.offline() {
 		s.note(Event{Kind: EventOffline, Err: errOffline})
 		return inputOffline
 	}
-	s.forced = false
-	return s.dial()
+	return s.dial(forced)
 }
 
 // dial makes one attempt, in StateConnecting or as a probe in StateOffline.
-func (s *supervisor) dial() input {
+// forced: being offline does not end it.
+func (s *supervisor) dial(forced bool) input {
 	ep := s.endpoints[s.at]
 	s.attempts++
 	s.c.mu.Lock()
@@ -172,7 +174,7 @@ func (s *supervisor) dial() input {
 			if !s.heard(ok) {
 				continue
 			}
-			if offline := s.offline(); offline && s.state == StateConnecting {
+			if offline := s.offline(); offline && !forced && s.state == StateConnecting {
 				s.note(Event{Kind: EventOffline, Err: errOffline})
 				return s.redial(a, inputOffline)
 			} else if !offline && s.state == StateOffline {
@@ -343,7 +345,7 @@ func (s *supervisor) stayOffline() input {
 			if time.Now().Before(s.floor) {
 				continue
 			}
-			if in := s.dial(); in != inputOffline {
+			if in := s.dial(true); in != inputOffline {
 				return in
 			}
 			for _, e := range s.pending { // the state stays, so no step tells it

@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -18,6 +19,13 @@ import (
 
 func optionError(field, format string, args ...any) error {
 	return &OptionError{Field: field, Err: fmt.Errorf(format, args...)}
+}
+
+func checkContext(ctx context.Context) error {
+	if ctx == nil {
+		return optionError("ctx", "is nil")
+	}
+	return nil
 }
 
 // validate checks options that have their defaults.
@@ -107,8 +115,13 @@ func (o *Options) validateHeader() error {
 // parseEndpoint checks a URL. Its user-info becomes the Authorization header.
 func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, optionError(field, "%s is not a URL: %w", redact.String(raw), redact.Error(err))
+	switch {
+	case raw == "":
+		return nil, optionError(field, "is empty; write ws://host:port/path or wss://host/path")
+	case err != nil:
+		return nil, optionError(field, "is not a URL: %s", whyNoURL(err))
+	case u.Opaque != "":
+		return nil, optionError(field, "has no scheme, or no // after it; write ws://host:port/path or wss://host/path")
 	}
 	switch u.Scheme {
 	case "ws", "wss":
@@ -120,12 +133,12 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 			return nil, optionError(field, "%s: an http or https URL needs a transport in Options.Fallback; for WebSocket use ws or wss", redact.URL(u))
 		}
 	case "":
-		return nil, optionError(field, "%s has no scheme; it must start with ws:// or wss://", redact.String(raw))
+		return nil, optionError(field, "has no scheme; write ws://host:port/path or wss://host/path")
 	default:
-		return nil, optionError(field, "%s: the scheme must be ws or wss, or http or https with a Fallback", redact.String(raw))
+		return nil, optionError(field, "the scheme %q is not ws or wss, nor http or https with a Fallback", u.Scheme)
 	}
-	if u.Opaque != "" || u.Hostname() == "" {
-		return nil, optionError(field, "%s has no host", redact.String(raw))
+	if u.Hostname() == "" {
+		return nil, optionError(field, "has no host; write ws://host:port/path or wss://host/path")
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
@@ -152,6 +165,19 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 		}
 	}
 	return &endpoint{url: u, header: header, name: redact.URL(u)}, nil
+}
+
+// whyNoURL says what url.Parse found, without the text that it quotes.
+func whyNoURL(err error) string {
+	var escape url.EscapeError
+	var host url.InvalidHostError
+	switch {
+	case errors.As(err, &escape):
+		return "a % is not followed by two hexadecimal digits"
+	case errors.As(err, &host):
+		return "the host has a character that no host may have"
+	}
+	return "check scheme, host, port and brackets"
 }
 
 // isLoopback says that host names this machine.

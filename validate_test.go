@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func requireField(t *testing.T, err error, field string) {
 	require.Error(t, err)
 	oe, ok := err.(*OptionError)
 	require.True(t, ok, "%T: %v", err, err)
-	assert.Equal(t, field, oe.Field, "%v", err)
+	assert.Equal(t, field, regexp.MustCompile(`\[\d+\]$`).ReplaceAllString(oe.Field, ""), "%v", err)
 	require.Error(t, oe.Err)
 	assert.NotContains(t, err.Error(), secret)
 	for e := err; e != nil; e = errors.Unwrap(e) {
@@ -250,7 +251,7 @@ func TestCloseWithBadArguments(t *testing.T) {
 
 func TestOptionErrorsHelp(t *testing.T) {
 	for raw, hint := range map[string]string{
-		"a.test/path":   "ws:// or wss://",
+		"a.test/path":   "write ws://host:port/path or wss://host/path",
 		"https://a":     "Options.Fallback",
 		"ftp://a":       "ws or wss",
 		"wss://a:70000": "1 to 65535",

@@ -68,7 +68,8 @@ const (
 	// DecisionRetrySlowly tries again after half of MaxDelay to all of it:
 	// the cause will not pass quickly.
 	DecisionRetrySlowly
-	// DecisionReauthorize tries once more through Authorize, then stops.
+	// DecisionReauthorize tries once more through Authorize, then stops. The
+	// try waits its delay and counts as a retry like any other.
 	DecisionReauthorize
 	// DecisionStop ends the connection: a retry cannot cure the cause.
 	DecisionStop

@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"time"
 
 	"github.com/holdfast-ws/holdfast"
 	"github.com/holdfast-ws/holdfast/holdfasttest"
@@ -17,7 +18,9 @@ import (
 
 func main() {
 	out := log.New(os.Stdout, "", 0)
-	if err := run(context.Background(), out, os.Args[1:]); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := run(ctx, out, os.Args[1:]); err != nil {
 		log.Fatal(err)
 	}
 }

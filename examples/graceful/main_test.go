@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -76,7 +77,9 @@ func TestSignals(t *testing.T) {
 			rest, err := io.ReadAll(lines)
 			require.NoError(t, err)
 			require.NoError(t, cmd.Wait(), string(rest))
-			assert.Regexp(t, `(?s)stopped: .*closing\nsent (\d+), the server received (\d+) and close code 1000\n$`, string(rest))
+			m := regexp.MustCompile(`(?s)stopped: .*closing\nsent (\d+), the server received (\d+) and close code 1000\n$`).FindStringSubmatch(string(rest))
+			require.NotNil(t, m, string(rest))
+			assert.Equal(t, m[1], m[2], "sent and received")
 		})
 	}
 }

@@ -29,6 +29,9 @@ type Facts struct {
 	Fallback bool
 	// Authorize says that Options.Authorize is set.
 	Authorize bool
+	// Reauthorized says that it has been asked to renew the credentials since
+	// the last stable link.
+	Reauthorized bool
 	// Now is the time of the failure, for the dates in a Retry-After or a certificate.
 	Now time.Time
 }

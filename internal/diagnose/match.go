@@ -55,11 +55,12 @@ func always(*failure) bool { return true }
 
 // What the caller says.
 
-func unreachable(x *failure) bool  { return x.Unreachable }
-func stable(x *failure) bool       { return x.Stable }
-func hasFallback(x *failure) bool  { return x.Fallback }
-func hasAuthorize(x *failure) bool { return x.Authorize }
-func proxied(x *failure) bool      { return x.proxied }
+func unreachable(x *failure) bool     { return x.Unreachable }
+func stable(x *failure) bool          { return x.Stable }
+func hasFallback(x *failure) bool     { return x.Fallback }
+func hasAuthorize(x *failure) bool    { return x.Authorize }
+func authorizedAgain(x *failure) bool { return x.Reauthorized }
+func proxied(x *failure) bool         { return x.proxied }
 
 // phase holds in one of the phases.
 func phase(phases ...transport.Phase) match {

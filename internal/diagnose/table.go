@@ -81,12 +81,16 @@ var answerRows = []row{
 			answerer, statusLine, target)},
 
 	// Credentials: RFC 9110, 15.5.2, 15.5.4, 15.5.8.
+	{all(status(401), hasAuthorize, authorizedAgain), transport.ClassUnauthorized, stop,
+		say("%s did not accept the credentials (%s), though Authorize was asked to renew them: does it, when its last argument says 401?", answerer, statusLine)},
 	{all(status(401), hasAuthorize), transport.ClassUnauthorized, reauth,
-		say("%s did not accept the credentials that Authorize gave (%s): it is asked once more; have they expired?", answerer, statusLine)},
+		say("%s did not accept the credentials that Authorize gave (%s): have they expired?", answerer, statusLine)},
 	{status(401), transport.ClassUnauthorized, stop,
 		say("%s wants credentials (%s): set Options.Authorize, or Authorization in Options.Header", answerer, statusLine)},
+	{all(status(403), hasAuthorize, authorizedAgain), transport.ClassUnauthorized, stop,
+		say("%s refuses these credentials (%s), those that Authorize renewed too: do they have the right, and is the Origin allowed?", answerer, statusLine)},
 	{all(status(403), hasAuthorize), transport.ClassUnauthorized, reauth,
-		say("%s refuses these credentials here (%s): Authorize is asked once more; do they have the right, and is the Origin allowed?", answerer, statusLine)},
+		say("%s refuses these credentials here (%s): do they have the right, and is the Origin allowed?", answerer, statusLine)},
 	{status(403), transport.ClassUnauthorized, stop,
 		say("%s refuses access (%s): check credentials, the Origin header and the server's list of allowed addresses", answerer, statusLine)},
 	{status(407), transport.ClassProxyAuth, stop,
@@ -102,19 +106,19 @@ var answerRows = []row{
 
 	// The upgrade: RFC 9110, 15.5.1, 15.5.22, 15.6.2; RFC 6455, section 4.2.2.
 	{all(status(400), hasFallback), transport.ClassBlocked, retry,
-		say("%s does not take the WebSocket upgrade (%s)%s: a proxy on the way may be changing it; another transport is tried", answerer, statusLine, orTLS)},
+		say("%s does not take the WebSocket upgrade (%s)%s: a proxy on the way may be changing it", answerer, statusLine, orTLS)},
 	{all(status(426), hasFallback), transport.ClassBlocked, retry,
-		say("%s saw no usable WebSocket upgrade (%s): a proxy on the way may have removed it; another transport is tried", answerer, statusLine)},
+		say("%s saw no usable upgrade (%s): a proxy on the way may have removed it", answerer, statusLine)},
 	{all(status(501), hasFallback), transport.ClassBlocked, retry,
-		say("%s cannot do WebSocket here (%s): another transport is tried", answerer, statusLine)},
+		say("%s cannot do the upgrade (%s): it may not be meant for this path", answerer, statusLine)},
 	{all(status(400), plain), transport.ClassRejected, retry,
 		say("%s answered %s: if this port speaks TLS, use wss:// or https://; if not, look at headers, subprotocols and query", answerer, statusLine)},
 	{status(400), transport.ClassRejected, retry,
 		say("%s answered %s: look at path, headers, subprotocols and query, and at proxies that change the upgrade", answerer, statusLine)},
 	{status(426), transport.ClassRejected, retry,
-		say("%s saw no usable WebSocket upgrade (%s): a proxy on the way may have removed it; set a Fallback to get through", answerer, statusLine)},
+		say("%s saw no usable WebSocket upgrade (%s): a proxy on the way may have removed it, or it is not meant for this path", answerer, statusLine)},
 	{status(501), transport.ClassRejected, retry,
-		say("%s cannot do WebSocket here (%s): check the URL, or set a Fallback", answerer, statusLine)},
+		say("%s cannot do WebSocket here (%s): check the URL, and proxies on the way", answerer, statusLine)},
 
 	// Load: RFC 9110, 15.5.9, 15.6; RFC 6585, section 4.
 	{status(429), transport.ClassOverloaded, retry,
@@ -144,6 +148,8 @@ var answerRows = []row{
 // TLS, with the server or with a proxy that is spoken to over TLS.
 var tlsRows = []row{
 	// Certificates: RFC 5280, section 6; RFC 9525 for the name.
+	{all(wrongName, stable), transport.ClassTLSTrust, slowly,
+		say("the certificate is for %s, not for %s as before: a captive portal or inspecting proxy may be answering in the server's place", certNames, wantedName)},
 	{wrongName, transport.ClassTLSTrust, stop,
 		say("the certificate is for %s, not for %s: check the host in the URL, or TLSConfig.ServerName", certNames, wantedName)},
 	{chainOutOfDate, transport.ClassTLSTrust, slowly,
@@ -163,6 +169,10 @@ var tlsRows = []row{
 	// Something else than TLS: RFC 8446, section 5.1.
 	{all(atProxy, notTLS), transport.ClassWrongScheme, stop,
 		say("the proxy does not speak TLS on this port: use http:// in the proxy's URL")},
+	{all(schemeMismatch, stable), transport.ClassWrongScheme, slowly,
+		say("%s speaks plain HTTP, where it spoke TLS before: a captive portal or proxy may be answering in its place", where)},
+	{all(notTLS, stable), transport.ClassWrongScheme, slowly,
+		say("%s does not speak TLS as before, its first bytes are %s: something else may be answering in its place", where, firstBytes)},
 	{schemeMismatch, transport.ClassWrongScheme, stop,
 		say("%s speaks plain HTTP, not TLS: use ws:// or http://, or the port that speaks TLS", where)},
 	{notTLS, transport.ClassWrongScheme, stop,
