@@ -12,12 +12,12 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// Transport is a way of carrying messages, such as a fallback, and Link what it
-// makes. Those who write one implement them; they may change before v1.
-type (
-	Transport = transport.Transport
-	Link      = transport.Link
-)
+// Transport is a way of carrying messages, such as a fallback. Those who write
+// one implement transport.Transport; it may change before v1.
+type Transport = transport.Transport
+
+// Link is what a Transport makes. It may change before v1.
+type Link = transport.Link
 
 // Options configure a Conn. The zero value, and nil, mean the defaults. Dial
 // copies them and changes nothing in the caller's.
