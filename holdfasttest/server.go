@@ -238,7 +238,9 @@ func (s *Server) serve(c *serverConn) {
 	defer p.finish()
 	// Whoever has seen the client connected must find the peer, and nothing
 	// may be sent to it before the handshake: so it is known first, and locked.
-	_ = p.write.lock(c.closed)
+	if p.write.lock(c.closed) != nil {
+		return
+	}
 	onConnect := s.add(p)
 	_, err = c.Write(head)
 	p.write.unlock()
