@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/holdfast-ws/holdfast/transport"
 )
@@ -17,13 +18,15 @@ type endpoint struct {
 	name      string // the URL without secrets
 	transport Transport
 
-	stable       bool // it has held a stable link
-	reauthorized bool // Authorize was asked once more since the last stable link
-	retired      bool // it gave a terminal answer
+	stable       bool      // it has held a stable link
+	reauthorized bool      // Authorize was asked once more since the last stable link
+	retired      bool      // it gave a terminal answer
+	floor        time.Time // its Retry-After: no dial before, but for Reconnect
 }
 
 // attempt is one try to connect, in a goroutine of its own.
 type attempt struct {
+	conn   *Conn
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when link or err is set
@@ -38,7 +41,7 @@ type attempt struct {
 
 // start begins an attempt. last is handed to Authorize.
 func (c *Conn) start(ctx context.Context, ep *endpoint, number int, epoch uint64, last error) *attempt {
-	a := &attempt{done: make(chan struct{})}
+	a := &attempt{conn: c, done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	go func() {
 		defer a.cancel()
@@ -76,7 +79,6 @@ func (a *attempt) connect(c *Conn, ep *endpoint, number int, epoch uint64, last 
 		c.in.Release(true)
 		return nil, &transport.Error{Phase: PhaseOnConnect, URL: ep.url, Err: err}
 	}
-	c.in.Release(false)
 	return l, nil
 }
 
@@ -154,5 +156,6 @@ func (a *attempt) abandon() {
 func (a *attempt) discard() {
 	if a.link != nil {
 		a.link.abort()
+		a.conn.in.Release(true)
 	}
 }

@@ -293,8 +293,9 @@ func unsent(left outbox.Left, why error) error {
 // CloseNow ends the Conn at once, without a word to the peer, and returns as
 // Close does.
 func (c *Conn) CloseNow() error {
-	c.requestClose(context.Background(), StatusNormalClosure, "")
+	c.out.BeginClose(ErrClosed)
 	c.closeNow()
+	c.requestClose(context.Background(), StatusNormalClosure, "")
 	return c.Close()
 }
 
@@ -313,8 +314,8 @@ func (c *Conn) requestClose(ctx context.Context, code StatusCode, reason string)
 // way. It does not wait: WaitConnected after it does, for the new link.
 func (c *Conn) Reconnect() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.redials++
-	c.mu.Unlock()
 	select {
 	case c.reconnect <- struct{}{}:
 	default:

@@ -33,6 +33,12 @@ func explain(err error, ep *endpoint, o *Options, attempt int, unreachable bool)
 	return e
 }
 
+// finished says that the peer closed with 1000: it wants no further link.
+func finished(err error) bool {
+	var lost *CloseError
+	return errors.As(err, &lost) && lost.Remote && lost.Code == StatusNormalClosure
+}
+
 // permanent says that a callback wants no further attempt.
 func permanent(err error) bool {
 	var p *backoff.PermanentError

@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -122,6 +123,12 @@ func (b *observer) emit(e Event) {
 			close(b.done)
 		}
 		return
+	}
+	if n := len(b.queue); e.Kind == EventDropped && n > 0 { // a flood of drops is one event
+		if last := &b.queue[n-1]; last.Kind == EventDropped && errors.Is(last.Err, e.Err) {
+			last.Count += e.Count
+			return
+		}
 	}
 	if len(b.queue) >= maxEvents {
 		b.makeRoom()

@@ -181,10 +181,10 @@ func TestOldestGivesWayWhereNoneIsRoutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{gate: make(chan struct{})}
 		b := newObserver(&Options{OnEvent: s.on})
-		b.emit(Event{Kind: EventDropped})
+		b.emit(Event{Kind: EventGap})
 		synctest.Wait()
 		for i := 1; i <= 2*maxEvents; i++ {
-			b.emit(Event{Kind: EventDropped, Count: i})
+			b.emit(Event{Kind: EventGap, Count: i})
 		}
 		b.emit(Event{Kind: EventClosed, Count: 2*maxEvents + 1})
 		close(s.gate)
@@ -203,7 +203,7 @@ func TestOrderSurvivesDrops(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
 		const n = 10 * maxEvents
 		for i := range n {
-			b.emit(Event{Kind: EventKind(random.IntN(int(EventClosed))), Count: i})
+			b.emit(Event{Kind: EventKind(random.IntN(int(EventDropped))), Count: i})
 			time.Sleep(time.Duration(random.IntN(1000)) * time.Microsecond)
 		}
 		b.emit(Event{Kind: EventClosed, Count: n})

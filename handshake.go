@@ -25,8 +25,8 @@ type Handshake struct {
 
 var errHandshakeOver = errors.New("holdfast: OnConnect has returned; use the Conn")
 
-// Send writes a message to the link, ahead of all queued ones, within
-// WriteTimeout. The error is a *SendError around ErrMessageTooBig, an
+// Send writes a message to the link, ahead of all queued ones. Once it writes, the
+// context of OnConnect bounds it, and WriteTimeout, but ctx no more. The error is a *SendError around ErrMessageTooBig, an
 // *OptionError, ctx's error or that of OnConnect's own ctx, a *CloseError when
 // the link is lost, or what says that OnConnect has returned.
 func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {

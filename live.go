@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +18,12 @@ type live struct {
 	transport string
 	endpoint  *endpoint
 	epoch     uint64
-	since     time.Time
+	since     time.Time // when it was connected, OnConnect done
+	despite   bool      // it was made although the network said offline
 
 	pingless atomic.Bool   // the transport has no pings
 	failed   chan error    // the first failure
+	heard    chan struct{} // closed when the reader has put its error into failed
 	stop     chan struct{} // ends the writer, and a reader that waits for room
 	once     sync.Once
 	wg       sync.WaitGroup
@@ -28,7 +31,7 @@ type live struct {
 
 func newLive(link transport.Link, name string, ep *endpoint, epoch uint64) *live {
 	return &live{Link: link, transport: name, endpoint: ep, epoch: epoch, since: time.Now(),
-		failed: make(chan error, 2), stop: make(chan struct{})}
+		failed: make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
 }
 
 // read moves messages from the link to the inbox.
@@ -38,6 +41,7 @@ func (l *live) read(in *inbox.Queue) {
 			typ, data, err := l.Read(nil)
 			if err != nil {
 				l.failed <- err
+				close(l.heard)
 				in.EndHeld(closeError(err))
 				return
 			}
@@ -55,6 +59,7 @@ func (l *live) write(out *outbox.Queue, o *Options) {
 				return
 			}
 			if err := l.writeGroup(group, out, o); err != nil {
+				l.awaitReader(err)
 				l.failed <- err
 				return
 			}
@@ -102,4 +107,19 @@ func (l *live) abort() {
 	l.stopWriting()
 	l.Abort()
 	l.wg.Wait()
+}
+
+// awaitReader lets the reader speak first when a write has failed: the peer's
+// close frame, which says more, may be the cause.
+func (l *live) awaitReader(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-l.heard:
+	case <-l.stop:
+	case <-t.C:
+	}
 }

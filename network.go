@@ -57,3 +57,15 @@ func (n systemNetwork) Check(ctx context.Context, host string) Reachability {
 	}
 	return n.Watcher.Check(ctx, host)
 }
+
+// HasAddr is for links of the host's own.
+func (n systemNetwork) HasAddr(addr netip.Addr) bool {
+	return n.customDialer || n.Watcher.HasAddr(addr)
+}
+
+// Learn keeps what a custom dialer reached to itself.
+func (n systemNetwork) Learn(host string, addr netip.Addr) {
+	if !n.customDialer {
+		n.Watcher.Learn(host, addr)
+	}
+}

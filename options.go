@@ -40,9 +40,11 @@ type Options struct {
 	// Host overrides the Host header.
 	Host string
 	// Jar keeps cookies between requests, so that sticky load balancers
-	// work. nil is a host-only jar of the Conn's own; NoCookies keeps none.
+	// work. nil is a host-only jar of the Conn's own; NoCookies keeps none. It
+	// must not block, nor call Close.
 	Jar http.CookieJar
-	// TLSConfig is for wss and https; nil means the defaults of crypto/tls.
+	// TLSConfig is for wss and https; nil means the defaults of crypto/tls. Its
+	// callbacks must not block, nor call Close.
 	TLSConfig *tls.Config
 	// Proxy says which proxy a request goes through: http, https (CONNECT, for
 	// ws:// too), socks5 or socks5h. nil is http.ProxyFromEnvironment. It is
@@ -77,8 +79,9 @@ type Options struct {
 	Retry RetryPolicy
 	// Keepalive finds dead links.
 	Keepalive Keepalive
-	// WriteTimeout bounds each write to the network, 10 s by default; a link
-	// that takes longer is replaced.
+	// WriteTimeout is how long the network may take nothing of what is being
+	// written, 10 s by default; then the link is replaced. A slow link that
+	// takes some lives.
 	WriteTimeout time.Duration
 	// CloseTimeout bounds Close, 5 s by default.
 	CloseTimeout time.Duration

@@ -24,7 +24,7 @@ func (s *supervisor) serve() input {
 	for {
 		select {
 		case err := <-l.failed:
-			return s.lost(closeError(err), false)
+			return s.lost(closeError(err), life.change || !changing.IsZero())
 		case <-lifeTimer.C:
 			if !s.checkLife(&life, lifeTimer) {
 				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.change)
@@ -100,7 +100,8 @@ func (s *supervisor) networkChanged() (in input, ended bool) {
 			return inputRedial, true
 		}
 	}
-	if s.network.Check(s.ctx, s.target(s.link.endpoint)) == Unreachable {
+	// A network that was wrong before is not believed against a link that lives.
+	if !s.link.despite && s.network.Check(s.ctx, s.target(s.link.endpoint)) == Unreachable {
 		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errOffline})
 		if s.offline() {
 			s.note(Event{Kind: EventOffline, Err: errOffline})
@@ -124,7 +125,7 @@ func (s *supervisor) lost(e *CloseError, changed bool) input {
 		s.note(Event{Kind: EventOffline, Err: e})
 		return inputOffline
 	}
-	final := e.Remote && e.Code == StatusNormalClosure || errors.Is(e, ErrMessageTooBig)
+	final := finished(e) || errors.Is(e, ErrMessageTooBig)
 	at := s.at
 	in := s.failed(ep, e, e.decision(ep.stable), 0, final)
 	if in == inputFailed {
@@ -163,6 +164,11 @@ func (s *supervisor) drain() input {
 		return inputStop
 	}
 	defer func() { s.link = nil }()
+	if s.ctx.Err() != nil { // CloseNow
+		s.why = ErrClosed
+		l.abort()
+		return inputStop
+	}
 	ctx, cancel := context.WithTimeout(s.closing.ctx, s.opts.CloseTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()

@@ -42,7 +42,6 @@ type supervisor struct {
 	lastErr   error
 
 	delay    time.Duration   // how long to wait
-	floor    time.Time       // the server's Retry-After: no dial before, but for Reconnect
 	onChange bool            // a change of the network ends the wait
 	settling []time.Duration // what is left of afterOnline
 	forced   bool            // Reconnect: dial whatever the network says
@@ -57,7 +56,13 @@ type supervisor struct {
 // the input that ended it.
 func (s *supervisor) run(cancel context.CancelFunc) {
 	defer close(s.c.ended)
-	defer cancel()
+	defer func() {
+		cancel()
+		if _, ok := s.network.(systemNetwork); ok && s.changes != nil {
+			for range s.changes { // closed once the watcher has been joined
+			}
+		}
+	}()
 	for s.state != StateClosed {
 		var in input
 		switch s.state {
@@ -128,7 +133,11 @@ func (s *supervisor) fill(e *Event) {
 		return
 	}
 	ep := s.endpoints[s.at]
-	e.Time, e.Endpoint, e.Transport, e.Epoch = time.Now(), ep.name, ep.transport.Name(), s.epoch
+	e.Time, e.Epoch = time.Now(), s.epoch
+	if e.Endpoint != "" {
+		return
+	}
+	e.Endpoint, e.Transport = ep.name, ep.transport.Name()
 	if s.link != nil {
 		e.Endpoint, e.Transport = s.link.endpoint.name, s.link.transport
 	}
@@ -214,6 +223,10 @@ func (s *supervisor) force() {
 	s.forced = true
 	s.c.mu.Lock()
 	s.redials = s.c.redials
+	select {
+	case <-s.c.reconnect: // answered with this one
+	default:
+	}
 	s.c.mu.Unlock()
 }
 
@@ -224,12 +237,16 @@ func (s *supervisor) closeRequested(req *closeRequest) input {
 
 // adopt takes a fresh link.
 func (s *supervisor) adopt(l *live) {
-	s.link, s.epoch = l, l.epoch
+	s.link, s.epoch, l.since = l, l.epoch, time.Now()
+	if l.despite = s.state == StateOffline; l.despite {
+		s.note(Event{Kind: EventOnline})
+	}
 	s.note(Event{Kind: EventConnected, Attempt: s.attempts})
 	if s.epoch > 1 {
 		s.note(Event{Kind: EventGap})
 	}
-	s.attempts, s.settling = 0, nil
+	s.attempts, s.settling, l.endpoint.floor = 0, nil, time.Time{}
+	s.c.in.Release(false)
 	s.c.mu.Lock()
 	s.c.connects++
 	s.c.mu.Unlock()
@@ -244,14 +261,14 @@ func (s *supervisor) adopt(l *live) {
 func (s *supervisor) attemptFailed(ep *endpoint, err error) input {
 	e := explain(err, ep, s.opts, s.attempts, s.network.Check(s.ctx, s.target(ep)) == Unreachable)
 	s.lastErr = e
-	s.note(Event{Kind: EventAttemptFailed, Attempt: s.attempts, Err: e})
-	if e.Class == ClassOffline && s.offline() {
+	s.note(Event{Kind: EventAttemptFailed, Attempt: s.attempts, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})
+	if (e.Class == ClassOffline || s.state == StateOffline && e.Decision != DecisionStop && e.Decision != DecisionReauthorize) && s.offline() {
 		if s.state != StateOffline {
 			s.note(Event{Kind: EventOffline, Err: e})
 		}
 		return inputOffline
 	}
-	in := s.failed(ep, e, e.Decision, e.RetryAfter, permanent(err))
+	in := s.failed(ep, e, e.Decision, e.RetryAfter, permanent(err) || finished(err))
 	if len(s.settling) > 0 && in == inputFailed && e.Decision == DecisionRetry && e.RetryAfter == 0 && e.StatusCode == 0 {
 		s.delay = min(s.delay, s.settling[0])
 		s.settling = s.settling[1:]
@@ -286,17 +303,20 @@ func (s *supervisor) failed(ep *endpoint, err error, d Decision, floor time.Dura
 		s.end = err
 		return inputStop
 	}
-	delay, ok := s.retry.next(d, floor)
+	if floor > 0 {
+		ep.floor = time.Now().Add(floor)
+	}
+	delay, ok := s.retry.next(d, s.floor())
 	if !ok {
 		s.end = &exhaustedError{s.retry.failures, err}
 		return inputStop
 	}
 	s.delay, s.onChange = delay, false
-	if floor > 0 {
-		s.floor = time.Now().Add(floor)
-	}
 	return inputFailed
 }
+
+// floor is how long the present endpoint still asks to be left alone.
+func (s *supervisor) floor() time.Duration { return max(0, time.Until(s.endpoints[s.at].floor)) }
 
 // nextEndpoint moves on to the next one in turn that is not retired, if any.
 func (s *supervisor) nextEndpoint() {
@@ -327,7 +347,7 @@ func (s *supervisor) wait() input {
 				s.note(Event{Kind: EventOffline, Err: errOffline})
 				return inputOffline
 			}
-			if s.onChange && !time.Now().Before(s.floor) {
+			if s.onChange && s.floor() <= 0 {
 				return inputRedial
 			}
 		case req := <-s.c.closing:
@@ -338,11 +358,13 @@ func (s *supervisor) wait() input {
 
 // stayOffline is StateOffline.
 func (s *supervisor) stayOffline() input {
+	probe := time.NewTimer(probeInterval)
+	defer probe.Stop()
 	for {
-		probe := time.NewTimer(probeInterval)
 		select {
 		case <-probe.C:
-			if time.Now().Before(s.floor) {
+			probe.Reset(probeInterval)
+			if s.floor() > 0 {
 				continue
 			}
 			if in := s.dial(true); in != inputOffline {
@@ -355,18 +377,14 @@ func (s *supervisor) stayOffline() input {
 			s.publish()
 		case _, ok := <-s.changes:
 			if s.heard(ok) && !s.offline() {
-				probe.Stop()
 				return s.online()
 			}
 		case <-s.c.reconnect:
-			probe.Stop()
 			s.force()
 			return inputRedial
 		case req := <-s.c.closing:
-			probe.Stop()
 			return s.closeRequested(req)
 		}
-		probe.Stop()
 	}
 }
 
@@ -374,7 +392,7 @@ func (s *supervisor) stayOffline() input {
 func (s *supervisor) online() input {
 	s.settling = afterOnline
 	s.note(Event{Kind: EventOnline})
-	if left := time.Until(s.floor); left > 0 {
+	if left := s.floor(); left > 0 {
 		s.delay, s.onChange = left, false
 		s.note(Event{Kind: EventWaiting, Delay: left})
 		return inputFailed

@@ -100,12 +100,12 @@ func (o *Options) validateHeader() error {
 		return optionError("Host", "%q is not a valid host", o.Host)
 	}
 	seen := map[string]bool{}
-	for _, p := range o.Subprotocols {
+	for i, p := range o.Subprotocols { // not quoted: credentials travel in them too
 		if !httpguts.ValidHeaderFieldName(p) { // both are tokens
-			return optionError("Subprotocols", "%q is not a token (RFC 6455, section 4.1)", p)
+			return optionError("Subprotocols", "element %d is not a token (RFC 6455, section 4.1)", i)
 		}
 		if seen[p] {
-			return optionError("Subprotocols", "%q stands twice", p)
+			return optionError("Subprotocols", "element %d stands there before", i)
 		}
 		seen[p] = true
 	}

@@ -38,8 +38,7 @@ type Link interface {
 	// ErrMessageTooBig (wrapped), or else what the network said. After an
 	// error every later call fails.
 	Read(dst []byte) (MessageType, []byte, error)
-	// Write hands messages to the network in order, within
-	// Request.WriteTimeout for each call. n counts the messages of which any
+	// Write hands messages to the network in order. n counts the messages of which any
 	// byte may have left: with an error, msgs[n:] certainly did not leave.
 	Write(msgs []Message) (n int, err error)
 	// Ping asks the peer to prove that it has read all that was written
@@ -102,7 +101,7 @@ type Request struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// MaxMessageSize bounds a message received, in bytes.
 	MaxMessageSize int64
-	// WriteTimeout bounds each Link.Write.
+	// WriteTimeout is how long the network may take nothing of what is written.
 	WriteTimeout time.Duration
 	// OnPong gets the id of each Ping that the peer answered, from inside
 	// Link.Read. An id may repeat, or be one that was never sent.

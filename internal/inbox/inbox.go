@@ -32,6 +32,7 @@ type Queue struct {
 	held     lane // for TakeHeld, while holding
 	holding  bool
 	draining bool
+	deaf     bool // something found no room while draining
 	paused   bool
 	resumed  time.Time // when a pause ended
 	received uint64
@@ -138,7 +139,11 @@ func (q *Queue) Paused() (now bool, resumed time.Time) {
 func (q *Queue) Put(m transport.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ready.err != nil || q.draining && q.full() {
+	if q.ready.err != nil || q.deaf {
+		return
+	}
+	if q.draining && q.full() {
+		q.deaf = true // what follows would come after a gap
 		return
 	}
 	q.received++

@@ -151,8 +151,7 @@ func TestDrainForgetsWhatFindsNoRoom(t *testing.T) {
 		b.put("d")
 		b.put("e")
 		b.receive(t.Context()).gets("b")
-		b.receive(t.Context()).gets("d")
-		b.receive(t.Context()).waits()
+		b.receive(t.Context()).waits() // d and e would come after a gap
 		assert.Equal(t, int32(1), b.pauses.Load())
 	})
 }

@@ -54,7 +54,7 @@ func query(raw string) string {
 	return strings.Join(parts, "&")
 }
 
-var urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
+var urlInText = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S+`)
 
 // text replaces the URLs in s.
 func text(s string) string {

@@ -153,3 +153,9 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+func TestErrorWithOddQueries(t *testing.T) {
+	for _, s := range []string{"Get https://h/p?token=ab'SECRET: x", "https://h/p?token=ab<SECRET", "fetch https://u:p\"SECRET@h/"} {
+		assert.NotContains(t, redact.Error(errors.New(s)).Error(), "SECRET")
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 	"unicode/utf8"
 
 	"github.com/holdfast-ws/holdfast/internal/redact"
@@ -37,7 +36,6 @@ func (l *link) Ping(id uint64) error {
 	if err := l.writable(); err != nil {
 		return err
 	}
-	defer l.writeDeadline()()
 	return l.writeControl(opPing, binary.BigEndian.AppendUint64(nil, id))
 }
 
@@ -113,7 +111,6 @@ func (l *link) sendClose(ctx context.Context, code uint16, reason string) error 
 	}
 	l.closeSent, l.closeCode = true, code
 	l.stream.hush.Store(true)
-	defer l.writeDeadline()()
 	return l.writeControl(opClose, payload)
 }
 
@@ -157,9 +154,7 @@ func (l *link) tryPong() {
 			return
 		}
 		if l.writeErr == nil {
-			reset := l.writeDeadline()
 			l.sendPong()
-			reset()
 		} else {
 			l.takePong()
 		}
@@ -243,13 +238,4 @@ func (l *link) failWriting(err error) {
 		err = *first
 	}
 	l.writeErr = redact.Error(err)
-}
-
-// writeDeadline bounds what the holder of writing writes, until reset.
-func (l *link) writeDeadline() (reset func()) {
-	if l.writeTimeout <= 0 {
-		return func() {}
-	}
-	l.stream.conn.SetWriteDeadline(time.Now().Add(l.writeTimeout))
-	return func() { l.stream.conn.SetWriteDeadline(time.Time{}) }
 }

@@ -24,9 +24,8 @@ var errNotUTF8 = errors.New("text that is not UTF-8")
 // link implements transport.Link. It starts no goroutine. After an error of
 // Read or Write the owner still has to call Close or Abort.
 type link struct {
-	writeTimeout time.Duration
-	limit        int64
-	pong         func(uint64)
+	limit int64
+	pong  func(uint64)
 
 	ws     *websocket.Conn
 	stream *stream
@@ -54,12 +53,11 @@ type link struct {
 
 func newLink(r *transport.Request) *link {
 	return &link{
-		writeTimeout: r.WriteTimeout,
-		limit:        r.MaxMessageSize,
-		pong:         r.OnPong,
-		readDone:     make(chan struct{}),
-		writing:      make(chan struct{}, 1),
-		done:         make(chan struct{}),
+		limit:    r.MaxMessageSize,
+		pong:     r.OnPong,
+		readDone: make(chan struct{}),
+		writing:  make(chan struct{}, 1),
+		done:     make(chan struct{}),
 	}
 }
 
@@ -168,7 +166,6 @@ func (l *link) Write(msgs []transport.Message) (n int, err error) {
 	if err := l.writable(); err != nil {
 		return 0, err
 	}
-	defer l.writeDeadline()()
 	for i, m := range msgs {
 		l.sendPong()
 		if m.Type != transport.Text && m.Type != transport.Binary {

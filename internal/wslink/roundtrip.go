@@ -72,7 +72,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, nil
 	}
-	a.stream = newStream(way, rest)
+	a.stream = newStream(way, rest, a.r.WriteTimeout)
 	resp.Body = a.stream
 	return resp, nil
 }

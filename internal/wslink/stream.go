@@ -24,6 +24,9 @@ type stream struct {
 	conn   net.Conn // above TLS
 	raw    net.Conn // below TLS: what is closed
 	opened time.Time
+	// timeout bounds each write to conn, 0 for not: a slow link that takes some
+	// lives, one that takes nothing does not.
+	timeout time.Duration
 	// lastRead is when bytes last arrived, after opened.
 	lastRead atomic.Int64
 
@@ -44,8 +47,8 @@ type stream struct {
 	writeErr atomic.Pointer[error]
 }
 
-func newStream(way *route, rest []byte) *stream {
-	return &stream{conn: way.Conn, raw: way.raw, opened: time.Now(), rest: append([]byte(nil), rest...)}
+func newStream(way *route, rest []byte, timeout time.Duration) *stream {
+	return &stream{conn: way.Conn, raw: way.raw, opened: time.Now(), timeout: timeout, rest: append([]byte(nil), rest...)}
 }
 
 // Read implements io.Reader for coder.
@@ -105,6 +108,10 @@ func (s *stream) send(p []byte) (int, error) {
 		return 0, *err
 	}
 	s.writes.Add(1)
+	if s.timeout > 0 {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
+		defer s.conn.SetWriteDeadline(time.Time{}) // TLS may write on its own
+	}
 	n, err := s.conn.Write(p)
 	if err != nil {
 		s.writeErr.CompareAndSwap(nil, &err)
