@@ -3,11 +3,9 @@ package holdfast_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -266,9 +264,6 @@ func TestPromise06ASlowButSteadyLinkLives(t *testing.T) {
 		_ = c.CloseNow()
 	})
 }
-
-var _ = net.ErrClosed
-var _ = syscall.ECONNREFUSED
 
 // Watchers lie, also when they talk much.
 func TestPromise05ProbesThoughTheNetworkKeepsChanging(t *testing.T) {
