@@ -460,3 +460,26 @@ func TestNilContextIsAnError(t *testing.T) {
 		require.NoError(w, c.Close())
 	})
 }
+
+func TestPromise04ACloseCodeBeatsAWriteInOnConnect(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.server.OnConnect(func(p *holdfasttest.Peer) {
+			_, _, _ = p.Receive()
+			_ = p.SendClose(1008, "no")
+			<-p.Done() // it reads no more
+		})
+		_, err := w.tryDial(func(o *holdfast.Options) {
+			o.OnConnect = func(ctx context.Context, h *holdfast.Handshake) error {
+				for {
+					if err := h.Send(ctx, holdfast.Binary, make([]byte, 20000)); err != nil {
+						return err
+					}
+				}
+			}
+		})
+		var ce *holdfast.CloseError
+		require.ErrorAs(w, err, &ce)
+		assert.Equal(w, holdfast.StatusPolicyViolation, ce.Code)
+		assert.Equal(w, 1, w.net.Dials())
+	})
+}

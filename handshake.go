@@ -44,7 +44,7 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 		}
 	}
 	if n, err := h.live.Write([]Message{{Type: typ, Data: data}}); err != nil {
-		e := &SendError{Count: 1, Err: closeError(err)}
+		e := &SendError{Count: 1, Err: closeError(h.live.cause(err))}
 		if n == 0 {
 			e.Outcome = NotSent
 		}

@@ -23,7 +23,8 @@ type live struct {
 
 	pingless atomic.Bool   // the transport has no pings
 	failed   chan error    // the first failure
-	heard    chan struct{} // closed when the reader has put its error into failed
+	heard    chan struct{} // closed once readErr is set
+	readErr  error
 	stop     chan struct{} // ends the writer, and a reader that waits for room
 	once     sync.Once
 	wg       sync.WaitGroup
@@ -40,6 +41,7 @@ func (l *live) read(in *inbox.Queue) {
 		for in.Room(l.stop) {
 			typ, data, err := l.Read(nil)
 			if err != nil {
+				l.readErr = err
 				l.failed <- err
 				close(l.heard)
 				in.EndHeld(closeError(err))
@@ -59,8 +61,7 @@ func (l *live) write(out *outbox.Queue, o *Options) {
 				return
 			}
 			if err := l.writeGroup(group, out, o); err != nil {
-				l.awaitReader(err)
-				l.failed <- err
+				l.failed <- l.cause(err)
 				return
 			}
 		}
@@ -109,17 +110,19 @@ func (l *live) abort() {
 	l.wg.Wait()
 }
 
-// awaitReader lets the reader speak first when a write has failed: the peer's
-// close frame, which says more, may be the cause.
-func (l *live) awaitReader(err error) {
+// cause is why a write has failed with err: what the reader says, if it says
+// something soon. The peer's close frame may be behind it, and says more.
+func (l *live) cause(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return
+		return err
 	}
 	t := time.NewTimer(time.Second)
 	defer t.Stop()
 	select {
 	case <-l.heard:
+		return l.readErr
 	case <-l.stop:
 	case <-t.C:
 	}
+	return err
 }
