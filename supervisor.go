@@ -306,7 +306,10 @@ func (s *supervisor) failed(ep *endpoint, err error, d Decision, floor time.Dura
 	if floor > 0 {
 		ep.floor = time.Now().Add(floor)
 	}
-	delay, ok := s.retry.next(d, s.floor())
+	if s.endpoints[s.at] != ep || floor == 0 {
+		floor = s.floor()
+	}
+	delay, ok := s.retry.next(d, floor)
 	if !ok {
 		s.end = &exhaustedError{s.retry.failures, err}
 		return inputStop
