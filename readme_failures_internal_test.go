@@ -143,7 +143,7 @@ func TestReadmeLostLinks(t *testing.T) {
 		{"the server sends a close frame", "does what the next table says", "the server's code and reason, `Remote`"},
 		{"the connection ends or is reset without one", decides(closeError(io.EOF)), "code 1006"},
 		{"a ping is not answered within `Keepalive.Timeout`: half-open", decides(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}), "code 1006, `ErrNoPong`"},
-		{"a write takes longer than `WriteTimeout`", decides(closeError(os.ErrDeadlineExceeded)), "code 1006"},
+		{"the network takes nothing of what is written for `WriteTimeout`", decides(closeError(os.ErrDeadlineExceeded)), "code 1006"},
 		{"the server breaks the protocol", decides(closeError(&transport.ProtocolError{Code: 1002})), "code 1002, which the server is told"},
 		{"the server sends text that is not UTF-8", decides(closeError(&transport.ProtocolError{Code: 1007})), "code 1007, which the server is told"},
 		{"a message is larger than `MaxMessageSize`", decides(closeError(transport.ErrMessageTooBig)), "code 1009, which the server is told, `ErrMessageTooBig`"},
