@@ -8,11 +8,13 @@ import (
 	"iter"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/inbox"
 	"github.com/holdfast-ws/holdfast/internal/netwatch"
 	"github.com/holdfast-ws/holdfast/internal/outbox"
+	"github.com/holdfast-ws/holdfast/internal/pump"
 	"github.com/holdfast-ws/holdfast/internal/wslink"
 )
 
@@ -25,7 +27,10 @@ type Conn struct {
 	in   *inbox.Queue
 	obs  *observer
 
+	end atomic.Pointer[pump.End] // of the session in use, nil for none
+
 	reconnect chan struct{}      // capacity 1
+	goneAway  chan struct{}      // capacity 1: the server wants another link
 	closing   chan *closeRequest // capacity 1
 	closeNow  context.CancelFunc // hurries the close that is under way
 	ended     chan struct{}      // the supervisor has ended
@@ -93,7 +98,7 @@ func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Conn{opts: o, jar: o.Jar, obs: newObserver(o), reconnect: make(chan struct{}, 1), closing: make(chan *closeRequest, 1),
+	c := &Conn{opts: o, jar: o.Jar, obs: newObserver(o), reconnect: make(chan struct{}, 1), goneAway: make(chan struct{}, 1), closing: make(chan *closeRequest, 1),
 		ended: make(chan struct{}), changed: make(chan struct{})}
 	switch c.jar {
 	case nil:
@@ -355,6 +360,9 @@ func (c *Conn) waitFor(ctx context.Context, ok func() bool) error {
 
 // dropped hears of messages that gave way in the send buffer.
 func (c *Conn) dropped(n int, err error) {
+	if end := c.end.Load(); end != nil {
+		end.Dropped()
+	}
 	c.mu.Lock()
 	e := Event{Time: time.Now(), Kind: EventDropped, State: c.state, Epoch: c.epoch, Count: n, Err: err}
 	if c.link != nil {

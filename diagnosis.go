@@ -11,16 +11,28 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// explain turns the facts of a failed attempt into a DialError. unreachable is
-// what the route check said after it.
-func explain(err error, ep *endpoint, o *Options, attempt int, unreachable bool) *DialError {
+// circumstances are what is known of a failed attempt beside its error.
+type circumstances struct {
+	transport   string
+	attempt     int
+	unreachable bool // the route check after it found no way
+	welcomed    bool // the fallback was welcomed in the same attempt
+}
+
+// explain turns the facts of a failed attempt into a DialError.
+func explain(err error, ep *endpoint, o *Options, with circumstances) *DialError {
+	var both *raceError
+	if errors.As(err, &both) {
+		return explainBoth(both, ep, o, with)
+	}
 	v := diagnose.Explain(diagnose.Facts{
-		Err: err, Target: ep.url, Unreachable: unreachable, Stable: ep.stable,
-		Fallback: len(o.Fallback) > 0, Authorize: o.Authorize != nil, Reauthorized: ep.reauthorized, Now: time.Now(),
+		Err: err, Target: ep.url, Unreachable: with.unreachable, Stable: ep.stable,
+		Fallback: len(o.Fallback) > 0, Welcomed: with.welcomed, SessionRequired: o.Session == SessionRequire,
+		Authorize: o.Authorize != nil, Reauthorized: ep.reauthorized, Now: time.Now(),
 	})
 	e := &DialError{
 		Phase: v.Phase, Class: v.Class, StatusCode: v.StatusCode, RetryAfter: v.RetryAfter, Decision: v.Decision,
-		Hint: v.Hint, URL: ep.name, Transport: ep.transport.Name(), Attempt: attempt, Err: redact.Error(err), onChange: v.OnChange,
+		Hint: v.Hint, URL: ep.name, Transport: with.transport, Attempt: with.attempt, Err: redact.Error(err), onChange: v.OnChange,
 	}
 	var facts *transport.Error
 	if errors.As(err, &facts) {
@@ -30,6 +42,25 @@ func explain(err error, ep *endpoint, o *Options, attempt int, unreachable bool)
 	if v.Phase == PhaseOnConnect && v.Decision != DecisionStop && errors.As(err, &lost) {
 		e.Decision = lost.decision(ep.stable)
 	}
+	return e
+}
+
+// explainBoth explains an attempt in which the fallback failed too. It ends the
+// Conn only if both would. The server's own word, which only the fallback may
+// have got through, says more than what stands in its way.
+func explainBoth(both *raceError, ep *endpoint, o *Options, with circumstances) *DialError {
+	e := explain(both.websocket, ep, o, with)
+	with.transport = o.Fallback[0].Name()
+	f := explain(both.fallback, ep, o, with)
+	decision, floor := min(e.Decision, f.Decision), max(e.RetryAfter, f.RetryAfter)
+	var facts *transport.Error
+	if errors.As(both.fallback, &facts) && facts.Header.Get("Holdfast-Version") != "" {
+		e, f = f, e
+	}
+	if f.Class != e.Class {
+		e.Hint += "; " + f.Transport + " failed as well: " + f.Class.String()
+	}
+	e.Decision, e.RetryAfter, e.onChange = decision, floor, e.onChange || f.onChange
 	return e
 }
 

@@ -97,6 +97,7 @@ const (
 	ClassRejected     = transport.ClassRejected     // the server refused the request as it is
 	ClassOverloaded   = transport.ClassOverloaded   // the server is there but cannot serve now
 	ClassCallback     = transport.ClassCallback     // Authorize or OnConnect returned an error
+	ClassNotSticky    = transport.ClassNotSticky    // a balancer sends one session to different servers
 )
 
 // DialError is a failed attempt to connect, explained.

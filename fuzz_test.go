@@ -46,7 +46,7 @@ func FuzzParseEndpoint(f *testing.F) {
 		raw = strings.ReplaceAll(raw, "SECRET", planted)
 		o := &Options{AllowInsecureCredentials: flags&1 != 0}
 		if flags&2 != 0 {
-			o.Fallback = []Transport{noTransport{}}
+			o.Fallback = []Transport{named("none")}
 		}
 		if flags&4 != 0 {
 			o.Header = http.Header{"Authorization": {"Bearer " + planted}}

@@ -1,6 +1,7 @@
 package holdfast
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -43,12 +44,35 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 			return &SendError{Outcome: NotSent, Count: 1, Err: err}
 		}
 	}
+	if h.live.at != nil {
+		return h.sendInSession(ctx, Message{Type: typ, Data: bytes.Clone(data)})
+	}
 	if n, err := h.live.Write([]Message{{Type: typ, Data: data}}); err != nil {
 		e := &SendError{Count: 1, Err: closeError(h.live.cause(err))}
 		if n == 0 {
 			e.Outcome = NotSent
 		}
 		return e
+	}
+	return nil
+}
+
+// sendInSession gives a message its place ahead of all queued ones.
+func (h *Handshake) sendInSession(ctx context.Context, m Message) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(h.ctx, func() { cancel(h.ctx.Err()) })()
+	lost := make(chan struct{})
+	defer close(lost)
+	go func() {
+		select {
+		case <-h.live.heard:
+			cancel(closeError(h.live.readErr))
+		case <-lost:
+		}
+	}()
+	if h.live.session.end.SendNow(ctx, m) != nil {
+		return &SendError{Outcome: NotSent, Count: 1, Err: context.Cause(ctx)}
 	}
 	return nil
 }

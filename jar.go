@@ -5,6 +5,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"path"
+	"slices"
 	"sync"
 	"time"
 )
@@ -59,5 +60,71 @@ func (j *hostOnlyJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 		own := *c
 		own.Domain = ""
 		j.Jar.SetCookies(u, []*http.Cookie{&own})
+	}
+}
+
+// stagedJar keeps the cookies of a link that may not be used apart, until it is
+// attached: of two links that land on different servers only one's cookies are
+// to be kept.
+type stagedJar struct {
+	base http.CookieJar
+
+	mu     sync.Mutex
+	own    http.CookieJar // nil once committed
+	staged []stagedCookies
+}
+
+type stagedCookies struct {
+	url     *url.URL
+	cookies []*http.Cookie
+}
+
+// stage returns nil where no cookies are kept.
+func stage(base http.CookieJar) *stagedJar {
+	if base == nil {
+		return nil
+	}
+	return &stagedJar{base: base, own: newHostOnlyJar()}
+}
+
+func (j *stagedJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	j.mu.Lock()
+	own := j.own
+	if own != nil {
+		j.staged = append(j.staged, stagedCookies{u, cookies})
+	}
+	j.mu.Unlock()
+	if own == nil {
+		own = j.base
+	}
+	own.SetCookies(u, cookies)
+}
+
+func (j *stagedJar) Cookies(u *url.URL) []*http.Cookie {
+	j.mu.Lock()
+	own := j.own
+	j.mu.Unlock()
+	list := j.base.Cookies(u)
+	if own == nil {
+		return list
+	}
+	newer := own.Cookies(u)
+	list = slices.DeleteFunc(list, func(c *http.Cookie) bool {
+		return slices.ContainsFunc(newer, func(n *http.Cookie) bool { return n.Name == c.Name })
+	})
+	return append(list, newer...)
+}
+
+// commit hands the cookies on; nil is fine.
+func (j *stagedJar) commit() {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	staged := j.staged
+	j.own, j.staged = nil, nil
+	j.mu.Unlock()
+	for _, s := range staged {
+		j.base.SetCookies(s.url, s.cookies)
 	}
 }

@@ -28,9 +28,10 @@ const module = "github.com/holdfast-ws/holdfast"
 // only, so two packages of one floor do not know each other. Names are
 // reserved here before their packages exist.
 var floors = [][]string{
-	{"transport", "internal/deque", "internal/memnet", "internal/netns", "internal/redact", "internal/wire"},
-	{"internal/diagnose", "internal/inbox", "internal/netwatch", "internal/outbox"},
+	{"transport", "internal/deque", "internal/liveness", "internal/memnet", "internal/netns", "internal/redact", "internal/verdict", "internal/wire"},
+	{"internal/credential", "internal/diagnose", "internal/inbox", "internal/netwatch", "internal/outbox"},
 	{"internal/session", "internal/wslink"},
+	{"internal/pump"},
 	{"."},
 	{"fallback", "holdfasttest", "server"},
 	{"cmd/*", "examples/*"},

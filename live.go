@@ -1,25 +1,31 @@
 package holdfast
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-ws/holdfast/internal/inbox"
-	"github.com/holdfast-ws/holdfast/internal/outbox"
+	"github.com/holdfast-ws/holdfast/internal/pump"
+	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // live is a link with the two goroutines that serve it. abort joins them.
 type live struct {
 	transport.Link
+	conn      *Conn
 	transport string
 	endpoint  *endpoint
 	epoch     uint64
-	since     time.Time // when it was connected, OnConnect done
-	despite   bool      // it was made although the network said offline
+	since     time.Time        // when it was connected, OnConnect done
+	up        time.Time        // when the first of the links was that this one goes on from
+	despite   bool             // it was made although the network said offline
+	resumed   bool             // it goes on with the session of the link before
+	session   *clientSession   // nil for a plain link
+	at        *pump.Attachment // its place in the session
 
 	pingless atomic.Bool   // the transport has no pings
 	failed   chan error    // the first failure
@@ -30,74 +36,72 @@ type live struct {
 	wg       sync.WaitGroup
 }
 
-func newLive(link transport.Link, name string, ep *endpoint, epoch uint64) *live {
-	return &live{Link: link, transport: name, endpoint: ep, epoch: epoch, since: time.Now(),
+// attach makes a candidate a link in use, which is read from here on.
+func (c *Conn) attach(d *candidate, epoch uint64, resumed bool) (*live, error) {
+	now := time.Now()
+	l := &live{Link: d.link, conn: c, transport: d.transport, endpoint: d.endpoint, epoch: epoch, since: now, up: now,
+		resumed: resumed, session: d.session,
 		failed: make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
-}
-
-// read moves messages from the link to the inbox.
-func (l *live) read(in *inbox.Queue) {
-	l.wg.Go(func() {
-		for in.Room(l.stop) {
-			typ, data, err := l.Read(nil)
-			if err != nil {
-				l.readErr = err
-				l.failed <- err
-				close(l.heard)
-				in.EndHeld(closeError(err))
-				return
-			}
-			in.Put(Message{Type: typ, Data: data, Epoch: l.epoch})
-		}
-	})
-}
-
-// write moves messages from the outbox to the link, and pings when asked.
-func (l *live) write(out *outbox.Queue, o *Options) {
-	l.wg.Go(func() {
-		for {
-			group, ok := out.Take(l.stop)
-			if !ok {
-				return
-			}
-			if err := l.writeGroup(group, out, o); err != nil {
-				l.failed <- l.cause(err)
-				return
-			}
-		}
-	})
-}
-
-func (l *live) writeGroup(group []Message, out *outbox.Queue, o *Options) error {
-	if len(group) > 0 {
-		n, err := l.Write(group)
-		out.Written(n)
+	if l.session != nil {
+		at, err := l.session.end.Attach(d.welcome, d.link.Info().Answered)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		l.at, l.session.ttl = at, d.welcome.ResumeTTL
+		l.session.highest, l.session.detached = at.Number(), time.Time{}
+		d.offer.at.Store(at)
+		l.run(func() error { return l.at.Write(l.Link, l.stop) })
 	}
-	var instead *Message
-	if o.Keepalive.Message != nil && out.PingRequested() {
-		if m := o.Keepalive.Message(); o.validateMessage(m.Type, m.Data) == nil {
-			instead = &m
+	d.jar.commit()
+	l.wg.Go(func() {
+		if err := l.read(); err != nil {
+			l.readErr = err
+			l.failed <- err
+			close(l.heard)
+			c.in.EndHeld(closeError(err))
 		}
+	})
+	return l, nil
+}
+
+func (l *live) read() error {
+	if l.at == nil {
+		return pump.ReadPlain(l.Link, l.conn.in, l.epoch, l.stop)
 	}
-	id, due := out.NextPing(instead != nil)
-	if instead != nil {
-		if _, err := l.Write([]Message{*instead}); err != nil {
-			return err
-		}
-	}
-	if !due {
-		return nil
-	}
-	err := l.Ping(id)
-	if errors.Is(err, errors.ErrUnsupported) {
-		l.pingless.Store(true)
-		out.FailWaiters(err)
-		return nil
+	err := l.at.Read(l.Link)
+	var broken *session.Violation
+	if errors.As(err, &broken) { // tell the peer; there is no answer to wait for
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = l.Link.Close(ctx, broken.Code, "")
 	}
 	return err
+}
+
+// flow lets queued messages out.
+func (l *live) flow() {
+	l.since = time.Now()
+	l.up = l.since
+	if l.at != nil {
+		l.session.end.Flow()
+		return
+	}
+	p := pump.Pinger{Unsupported: func() { l.pingless.Store(true) }}
+	if instead := l.conn.opts.Keepalive.Message; instead != nil {
+		p.Instead = func() (Message, bool) {
+			m := instead()
+			return m, l.conn.opts.validateMessage(m.Type, m.Data) == nil
+		}
+	}
+	l.run(func() error { return pump.WritePlain(l.Link, l.conn.out, p, l.stop) })
+}
+
+func (l *live) run(write func() error) {
+	l.wg.Go(func() {
+		if err := write(); err != nil {
+			l.failed <- l.cause(err)
+		}
+	})
 }
 
 // stopWriting ends the writer after what it is writing; the reader goes on.
@@ -108,6 +112,34 @@ func (l *live) abort() {
 	l.stopWriting()
 	l.Abort()
 	l.wg.Wait()
+	if l.at != nil {
+		l.at.Detach()
+		if l.session.detached.IsZero() && l.session.end.Current() == nil {
+			l.session.detached = time.Now()
+		}
+	}
+}
+
+// close ends the conversation, after all that was sent. nil means that the peer
+// has read it all.
+func (l *live) close(ctx context.Context, code StatusCode, reason string) error {
+	if l.at == nil {
+		l.stopWriting()
+		return l.Link.Close(ctx, uint16(code), reason)
+	}
+	l.session.end.Close(uint16(code), reason)
+	select {
+	case <-l.session.end.Done():
+	case err := <-l.failed:
+		return closeError(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !l.Info().Answered {
+		l.stopWriting()
+		_ = l.Link.Close(ctx, uint16(StatusNormalClosure), "")
+	}
+	return nil
 }
 
 // cause is why a write has failed with err: what the reader says, if it says

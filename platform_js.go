@@ -18,7 +18,7 @@ func (o *Options) validatePlatform() error {
 		{"Header", len(o.Header) > 0}, {"Authorize", o.Authorize != nil}, {"Host", o.Host != ""},
 		{"Jar", o.Jar != nil}, {"TLSConfig", o.TLSConfig != nil}, {"Proxy", o.Proxy != nil},
 		{"DialContext", o.DialContext != nil}, {"Compression", o.Compression},
-		{"Delivery", o.Delivery == AtLeastOnce}, // no pings, so no receipts
+		{"Delivery", o.Delivery == AtLeastOnce && o.Session != SessionRequire}, // no pings, so no receipts
 	} {
 		if f.set {
 			return optionError(f.field, "%w in a browser", errors.ErrUnsupported)
@@ -34,3 +34,7 @@ func validateClosePlatform(code StatusCode) error {
 	}
 	return nil
 }
+
+// offersSession says whether links are opened for a session. A browser
+// cannot ask for one beside plain messages: there it is all or nothing.
+func offersSession(o *Options) bool { return o.Session == SessionRequire }

@@ -5,16 +5,19 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/liveness"
+	"github.com/holdfast-ws/holdfast/internal/verdict"
 )
 
 // serve is StateConnected: messages flow until the link ends.
 func (s *supervisor) serve() input {
-	l := s.link
-	if s.opts.OnConnect == nil {
-		l.read(s.c.in) // otherwise it reads already
-	}
-	l.write(s.c.out, s.opts)
-	life := liveness{interval: s.opts.Keepalive.Interval, timeout: s.opts.Keepalive.Timeout}
+	probe := s.probeTimer()
+	defer probe.Stop()
+	proven := newStoppedTimer() // runs out when WebSocket has lived
+	defer proven.Stop()
+	s.watchProof(proven)
+	life := liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
 	lifeTimer := newStoppedTimer()
 	defer lifeTimer.Stop()
 	quiet := newStoppedTimer() // runs out when the network has been quiet after a change
@@ -23,11 +26,28 @@ func (s *supervisor) serve() input {
 	s.checkLife(&life, lifeTimer)
 	for {
 		select {
-		case err := <-l.failed:
-			return s.lost(closeError(err), life.change || !changing.IsZero())
+		case err := <-s.link.failed:
+			return s.lost(closeError(err), life.Changed() || !changing.IsZero())
+		case <-s.link.peerClosed():
+			return s.peerClosed()
+		case <-probe.C:
+			s.probeWebSocket()
+		case <-s.c.goneAway:
+			s.replace()
+		case <-s.probe.over():
+			in, ended := s.probed(probe)
+			if ended {
+				return in
+			}
+			s.watchProof(proven)
+			life = liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
+			s.checkLife(&life, lifeTimer)
+		case <-proven.C:
+			verdict.Process().Worked(*s.path(s.link.endpoint), time.Now())
+			s.probes.Reset()
 		case <-lifeTimer.C:
 			if !s.checkLife(&life, lifeTimer) {
-				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.change)
+				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.Changed())
 			}
 		case _, ok := <-s.changes:
 			if !s.heard(ok) {
@@ -44,10 +64,12 @@ func (s *supervisor) serve() input {
 			if in, ended := s.networkChanged(); ended {
 				return in
 			}
-			if !l.pingless.Load() {
+			s.probes.Reset()
+			s.restartProbes(probe)
+			if !s.link.pingless.Load() {
 				s.c.out.RequestPing()
 				_, heard := s.life()
-				lifeTimer.Reset(life.probe(time.Now(), heard))
+				lifeTimer.Reset(life.Probe(time.Now(), heard))
 			}
 		case <-s.c.reconnect:
 			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errReconnect})
@@ -77,19 +99,19 @@ func (s *supervisor) life() (paused bool, heard time.Time) {
 
 // checkLife pings when it is time and sets the timer; false means that the link
 // is dead.
-func (s *supervisor) checkLife(life *liveness, timer *time.Timer) bool {
+func (s *supervisor) checkLife(life *liveness.Liveness, timer *time.Timer) bool {
 	paused, heard := s.life()
 	if s.link.pingless.Load() { // no sign of life can be asked for
 		return true
 	}
-	verdict, next := life.check(time.Now(), heard, paused)
-	if verdict == askForLife {
+	verdict, next := life.Check(time.Now(), heard, paused)
+	if verdict == liveness.AskForLife {
 		s.c.out.RequestPing()
 	}
 	if next > 0 {
 		timer.Reset(next)
 	}
-	return verdict != dead
+	return verdict != liveness.Dead
 }
 
 // networkChanged judges the link after a change; ended says that it is gone.
@@ -101,7 +123,7 @@ func (s *supervisor) networkChanged() (in input, ended bool) {
 		}
 	}
 	// A network that was wrong before is not believed against a link that lives.
-	if !s.link.despite && s.network.Check(s.ctx, s.target(s.link.endpoint)) == Unreachable {
+	if !s.link.despite && s.network.Check(s.ctx, s.opts.target(s.link.endpoint)) == Unreachable {
 		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errOffline})
 		if s.offline() {
 			s.note(Event{Kind: EventOffline, Err: errOffline})
@@ -116,6 +138,7 @@ func (s *supervisor) networkChanged() (in input, ended bool) {
 // caused it.
 func (s *supervisor) lost(e *CloseError, changed bool) input {
 	ep := s.link.endpoint
+	s.judge(changed)
 	stable := s.drop(e)
 	switch {
 	case e.Remote: // the peer has spoken
@@ -141,10 +164,19 @@ func (s *supervisor) lost(e *CloseError, changed bool) input {
 // says whether the link was stable.
 func (s *supervisor) drop(e *CloseError) (stable bool) {
 	l := s.link
+	s.endProbe()
 	l.abort()
-	unknown := s.c.out.LinkDown(e)
+	unknown := 0
+	switch {
+	case l.session == nil:
+		unknown = s.c.out.LinkDown(e)
+	case l.over(e):
+		s.countGaps()
+		unknown = s.c.endSession(l.session, e)
+		s.session = nil
+	}
 	s.lastErr = e
-	stable = time.Since(l.since) >= s.opts.Retry.StableAfter
+	stable = time.Since(l.up) >= s.opts.Retry.StableAfter
 	if stable {
 		s.retry.reset()
 		l.endpoint.stable, l.endpoint.reauthorized = true, false
@@ -164,6 +196,8 @@ func (s *supervisor) drain() input {
 		return inputStop
 	}
 	defer func() { s.link = nil }()
+	s.probe.abandon()
+	s.probe = nil
 	if s.ctx.Err() != nil { // CloseNow
 		s.why = ErrClosed
 		l.abort()
@@ -175,8 +209,7 @@ func (s *supervisor) drain() input {
 	s.c.in.Drain()
 	select {
 	case <-s.c.out.Drained():
-		l.stopWriting()
-		if s.why = l.Close(ctx, uint16(s.closing.code), s.closing.reason); s.why == nil {
+		if s.why = l.close(ctx, s.closing.code, s.closing.reason); s.why == nil {
 			s.c.out.Proven()
 		}
 	case err := <-l.failed: // a link is not replaced for the sake of closing

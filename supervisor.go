@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/verdict"
 )
 
 const (
@@ -35,8 +37,9 @@ type supervisor struct {
 
 	state     State
 	endpoints []*endpoint
-	at        int   // the endpoint in use
-	link      *live // while connected and closing
+	at        int            // the endpoint in use
+	link      *live          // while connected and closing
+	session   *clientSession // the one in use, nil for none; an attempt's while that runs
 	epoch     uint64
 	attempts  int // since the last connection
 	lastErr   error
@@ -47,6 +50,10 @@ type supervisor struct {
 	forced   bool            // Reconnect: dial whatever the network says
 	redials  uint64          // calls of Reconnect that have been answered
 	closing  *closeRequest
+	probe    *opening       // a WebSocket that may take over from the fallback, or a link that replaces the present one
+	verified bool           // that has carried a probe there and back
+	probes   verdict.Probes // when to try WebSocket again
+	sticky   verdict.Sticky
 	end      error   // what ends the Conn
 	why      error   // what kept Close from sending all
 	pending  []Event // told with the coming step
@@ -103,6 +110,7 @@ func (s *supervisor) step(in input) {
 // publish shows the Conn's callers what they may see.
 func (s *supervisor) publish() {
 	c := s.c
+	s.countGaps()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link, c.epoch, c.failures, c.lastErr, c.redialled = s.link, s.epoch, s.retry.failures, s.lastErr, s.redials
@@ -113,6 +121,13 @@ func (s *supervisor) publish() {
 		c.state = s.state
 		close(c.changed)
 		c.changed = make(chan struct{})
+	}
+}
+
+// countGaps follows the gaps that a session has reported.
+func (s *supervisor) countGaps() {
+	if s.session != nil {
+		s.epoch = max(s.epoch, s.session.end.Epoch())
 	}
 }
 
@@ -163,10 +178,14 @@ func (s *supervisor) dial(forced bool) input {
 	s.c.attempts++
 	s.c.mu.Unlock()
 	s.emit(Event{Kind: EventConnecting, Attempt: s.attempts})
-	a := s.c.start(s.ctx, ep, s.attempts, s.epoch+1, s.lastErr)
+	s.countGaps()
+	key := s.path(ep)
+	a := s.c.start(s.ctx, &attempt{session: s.session, sticky: &s.sticky, number: s.attempts, last: s.lastErr}, ep, s.epoch+1,
+		key != nil && verdict.Process().Blocked(*key, time.Now()))
 	for {
 		select {
 		case <-a.done:
+			s.take(a)
 			if s.ctx.Err() != nil { // CloseNow, whose request is on its way
 				a.discard()
 				return s.closeRequested(<-s.c.closing)
@@ -175,6 +194,7 @@ func (s *supervisor) dial(forced bool) input {
 				return s.attemptFailed(ep, a.err)
 			}
 			s.adopt(a.link)
+			s.fellBack(a, key)
 			return inputUp
 		case <-s.c.reconnect:
 			s.force()
@@ -202,11 +222,24 @@ func (s *supervisor) redial(a *attempt, in input) input {
 	a.cancel()
 	select {
 	case <-a.done:
+		s.take(a)
 		a.discard()
 		return in
 	case req := <-s.c.closing:
 		a.abandon()
 		return s.closeRequested(req)
+	}
+}
+
+// take takes the session back from an attempt that has ended, and tells what
+// became of it.
+func (s *supervisor) take(a *attempt) {
+	s.session = a.session
+	if a.ended == nil {
+		return
+	}
+	if a.lost > 0 {
+		s.note(Event{Kind: EventDropped, Count: a.lost, Err: fmt.Errorf("%w: %w", errSessionLost, a.ended)})
 	}
 }
 
@@ -237,12 +270,15 @@ func (s *supervisor) closeRequested(req *closeRequest) input {
 
 // adopt takes a fresh link.
 func (s *supervisor) adopt(l *live) {
-	s.link, s.epoch, l.since = l, l.epoch, time.Now()
+	s.link = l
+	if !l.resumed {
+		s.epoch = l.epoch
+	}
 	if l.despite = s.state == StateOffline; l.despite {
 		s.note(Event{Kind: EventOnline})
 	}
-	s.note(Event{Kind: EventConnected, Attempt: s.attempts})
-	if s.epoch > 1 {
+	s.note(Event{Kind: EventConnected, Attempt: s.attempts, Resumed: l.resumed})
+	if s.epoch > 1 && !l.resumed {
 		s.note(Event{Kind: EventGap})
 	}
 	s.attempts, s.settling, l.endpoint.floor = 0, nil, time.Time{}
@@ -252,14 +288,19 @@ func (s *supervisor) adopt(l *live) {
 	s.c.mu.Unlock()
 	if k, ok := s.network.(learner); ok {
 		if addr, ok := ipOf(l.Info().RemoteAddr); ok {
-			k.Learn(s.target(l.endpoint), addr)
+			k.Learn(s.opts.target(l.endpoint), addr)
 		}
 	}
 }
 
 // attemptFailed decides what follows from a failed attempt.
 func (s *supervisor) attemptFailed(ep *endpoint, err error) input {
-	e := explain(err, ep, s.opts, s.attempts, s.network.Check(s.ctx, s.target(ep)) == Unreachable)
+	var over *CloseError
+	if errors.As(err, &over) { // the session's tombstone
+		return s.sessionClosed(ep, over)
+	}
+	e := explain(err, ep, s.opts, circumstances{transport: ep.transport.Name(), attempt: s.attempts,
+		unreachable: s.network.Check(s.ctx, s.opts.target(ep)) == Unreachable})
 	s.lastErr = e
 	s.note(Event{Kind: EventAttemptFailed, Attempt: s.attempts, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})
 	if (e.Class == ClassOffline || s.state == StateOffline && e.Decision != DecisionStop && e.Decision != DecisionReauthorize) && s.offline() {
@@ -408,24 +449,12 @@ func (s *supervisor) online() input {
 func (s *supervisor) offline() bool {
 	for i := range s.endpoints {
 		at := (s.at + i) % len(s.endpoints)
-		if ep := s.endpoints[at]; !ep.retired && s.network.Check(s.ctx, s.target(ep)) != Unreachable {
+		if ep := s.endpoints[at]; !ep.retired && s.network.Check(s.ctx, s.opts.target(ep)) != Unreachable {
 			s.at = at
 			return false
 		}
 	}
 	return true
-}
-
-// target is the host that the network must reach: the proxy's where one is used.
-func (s *supervisor) target(ep *endpoint) string {
-	u := *ep.url
-	if u.Scheme == "ws" || u.Scheme == "wss" {
-		u.Scheme = "http" + u.Scheme[2:]
-	}
-	if proxy, err := s.opts.Proxy(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}}); err == nil && proxy != nil {
-		return hostPort(proxy)
-	}
-	return hostPort(&u)
 }
 
 func hostPort(u *url.URL) string {

@@ -71,12 +71,12 @@ func (o *Options) validate() error {
 			return optionError(e.field, "%d is not one of its values", e.value)
 		}
 	}
-	if o.Session == SessionRequire {
-		return optionError("Session", "SessionRequire: %w in this version", errors.ErrUnsupported)
-	}
 	for i, t := range o.Fallback {
 		if t == nil {
 			return optionError("Fallback", "element %d is nil", i)
+		}
+		if t.Name() == "longpoll" && o.Session == SessionOff {
+			return optionError("Session", "is SessionOff, and the long polling in Fallback carries sessions only")
 		}
 	}
 	return o.validateHeader()
@@ -125,9 +125,6 @@ func (o *Options) parseEndpoint(field, raw string) (*endpoint, error) {
 	}
 	switch u.Scheme {
 	case "ws", "wss":
-		if len(o.Fallback) > 0 {
-			return nil, optionError("Fallback", "falling back from WebSocket: %w in this version; an http or https URL uses the transport at once", errors.ErrUnsupported)
-		}
 	case "http", "https":
 		if len(o.Fallback) == 0 {
 			return nil, optionError(field, "%s: an http or https URL needs a transport in Options.Fallback; for WebSocket use ws or wss", redact.URL(u))

@@ -50,10 +50,11 @@ func requireField(t *testing.T, err error, field string) {
 	}
 }
 
-type noTransport struct{}
+// named is a transport that dials nothing.
+type named string
 
-func (noTransport) Name() string { return "none" }
-func (noTransport) Dial(context.Context, *transport.Request) (transport.Link, error) {
+func (n named) Name() string { return string(n) }
+func (named) Dial(context.Context, *transport.Request) (transport.Link, error) {
 	return nil, &transport.Error{Err: errors.New("no transport in this test")}
 }
 
@@ -130,14 +131,12 @@ func TestGoodOptions(t *testing.T) {
 	}
 }
 
-func TestWhatThisVersionHasNot(t *testing.T) {
-	err := dial(t, "wss://a.test", &Options{Session: SessionRequire})
+func TestLongPollingNeedsSessions(t *testing.T) {
+	err := dial(t, "wss://a.test", &Options{Session: SessionOff, Fallback: []Transport{named("longpoll")}})
 	requireField(t, err, "Session")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	err = dial(t, "wss://a.test", &Options{Fallback: []Transport{noTransport{}}})
-	requireField(t, err, "Fallback")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	require.NoError(t, dial(t, "https://a.test", &Options{Fallback: []Transport{noTransport{}}}))
+	require.NoError(t, dial(t, "wss://a.test", &Options{Session: SessionOff, Fallback: []Transport{named("plainpoll")}}))
+	require.NoError(t, dial(t, "wss://a.test", &Options{Session: SessionRequire}))
+	require.NoError(t, dial(t, "https://a.test", &Options{Fallback: []Transport{named("longpoll")}}))
 }
 
 func TestBadURLs(t *testing.T) {

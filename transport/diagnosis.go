@@ -49,11 +49,12 @@ const (
 	ClassRejected                  // the server refused the request as it is
 	ClassOverloaded                // the server is there but cannot serve now
 	ClassCallback                  // Authorize or OnConnect returned an error
+	ClassNotSticky                 // a balancer sends one session to different servers
 )
 
 var classNames = [...]string{"unknown", "offline", "local policy", "unreachable", "server down", "timeout", "name", "dns",
 	"tls", "tls trust", "wrong scheme", "transient", "blocked", "intercepted", "proxy auth", "proxy refused", "proxy down",
-	"not found", "unauthorized", "rejected", "overloaded", "callback"}
+	"not found", "unauthorized", "rejected", "overloaded", "callback", "not sticky"}
 
 // String returns the class's name in lower case.
 func (c Class) String() string { return name(classNames[:], int(c), "Class") }

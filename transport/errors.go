@@ -15,6 +15,14 @@ var ErrMessageTooBig = errors.New("message larger than the limit")
 // credentials for a connection without TLS to another host.
 var ErrInsecureCredentials = errors.New("credentials over a connection without TLS")
 
+// ErrNoSession says that the server answered without the session protocol where
+// it is required, or where it had spoken it before.
+var ErrNoSession = errors.New("the server does not speak the session protocol")
+
+// ErrNotSticky says that sessions were lost because requests reach servers that
+// do not know them.
+var ErrNotSticky = errors.New("the requests of one session reach different servers")
+
 // Error is what a transport saw of an attempt that made no link. It states
 // facts; what they mean is decided in one place, by the root package. Its
 // text, and that of every error it wraps, holds no user-info and no query value.

@@ -70,6 +70,26 @@ type Info struct {
 	// LocalAddr and RemoteAddr are the ends of the connection; nil where
 	// the transport keeps none. Behind a proxy RemoteAddr is the proxy's.
 	LocalAddr, RemoteAddr net.Addr
+	// Session says that the peer speaks the session protocol: each message is
+	// a batch of its frames, and the first one that is read answers
+	// Session.Hello.
+	Session bool
+	// Answered says that Write returns when the peer has answered what was
+	// written, so that nothing is on its way between two calls.
+	Answered bool
+}
+
+// Session is the session's side of one link. Its methods are safe for
+// concurrent use.
+type Session interface {
+	// Hello returns the HELLO frame to open with. It holds a secret.
+	Hello() []byte
+	// Poll returns what to ask for messages with, where they come by request:
+	// the number of the link's attachment, 0 before it is attached, and frames.
+	Poll() (attachment uint64, frames []byte)
+	// Receive takes frames that came otherwise than by Read: in the answer to a
+	// Write. An error ends the link.
+	Receive(frames []byte) error
 }
 
 // Request is what a transport needs to make a link. The transport changes
@@ -85,6 +105,12 @@ type Request struct {
 	// permessage-deflate (RFC 7692).
 	Subprotocols []string
 	Compression  bool
+	// Session offers the session protocol; nil wants plain messages.
+	Session Session
+	// Connected is called, perhaps more than once, when the way to the server
+	// is open (TCP, a proxy's tunnel, TLS) and nothing has been asked yet; nil
+	// does nothing.
+	Connected func()
 	// Authorize runs on every request just before it is sent, with its http
 	// or https URL. It may change header, path and query; nil does nothing.
 	// Dial waits for it and for DialContext: they must return when ctx ends.

@@ -27,6 +27,11 @@ type Facts struct {
 	Stable bool
 	// Fallback says that another transport is there to fall back to.
 	Fallback bool
+	// Welcomed says that the fallback was welcomed by the server in the same
+	// attempt: plain HTTP works.
+	Welcomed bool
+	// SessionRequired says that a server without sessions is of no use.
+	SessionRequired bool
 	// Authorize says that Options.Authorize is set.
 	Authorize bool
 	// Reauthorized says that it has been asked to renew the credentials since

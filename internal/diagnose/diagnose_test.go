@@ -143,6 +143,22 @@ type testCase struct {
 
 // cases hold every cause of failure that is known, as Go reports it.
 var cases = []testCase{
+	// The session, and the fallback.
+	{"sessions lost to other servers", Facts{Err: failed(handshake, fmt.Errorf("421: %w", transport.ErrNotSticky))},
+		transport.ClassNotSticky, handshake, slowly, "not sticky"},
+	{"no session where one is required", Facts{SessionRequired: true, Err: failed(handshake, transport.ErrNoSession)},
+		transport.ClassRejected, handshake, stop, "Options.Session"},
+	{"no session where one was", Facts{Err: failed(handshake, transport.ErrNoSession)},
+		transport.ClassRejected, handshake, retry, "spoke before"},
+	{"Upgrade is stripped", Facts{Fallback: true, Welcomed: true, Err: says(426, "Holdfast-Diag", "upgrade-stripped")},
+		transport.ClassBlocked, handshake, retry, "removes the Upgrade header"},
+	{"403 for WebSocket alone", Facts{Fallback: true, Welcomed: true, Err: says(403)},
+		transport.ClassBlocked, handshake, retry, "plain HTTP and not over WebSocket"},
+	{"a hang for WebSocket alone", Facts{Fallback: true, Welcomed: true, Err: failed(handshake, context.DeadlineExceeded)},
+		transport.ClassBlocked, handshake, retry, "plain HTTP and not over WebSocket"},
+	{"a proxy that refuses CONNECT, but passes polls", Facts{Fallback: true, Welcomed: true, Err: proxySays(403)},
+		transport.ClassBlocked, proxy, retry, "plain HTTP and not over WebSocket"},
+
 	// Offline, and local rules.
 	{"no route", Facts{Unreachable: true, Err: failed(connected, connect(errnoUnreachable[0]))},
 		transport.ClassOffline, connected, retry, "no way to api.example.com:443"},
@@ -458,7 +474,7 @@ func TestEveryRow(t *testing.T) {
 			assert.Failf(t, "no case reaches this row", "%d: %s", i, r.hint(newFailure(Facts{})))
 		}
 	}
-	for class := transport.ClassUnknown; class <= transport.ClassCallback; class++ {
+	for class := transport.ClassUnknown; class <= transport.ClassNotSticky; class++ {
 		found := false
 		for _, r := range table {
 			found = found || r.class == class

@@ -58,6 +58,10 @@ func always(*failure) bool { return true }
 func unreachable(x *failure) bool     { return x.Unreachable }
 func stable(x *failure) bool          { return x.Stable }
 func hasFallback(x *failure) bool     { return x.Fallback }
+func welcomed(x *failure) bool        { return x.Welcomed }
+func sessionRequired(x *failure) bool { return x.SessionRequired }
+func noSession(x *failure) bool       { return errors.Is(x.Err, transport.ErrNoSession) }
+func notSticky(x *failure) bool       { return errors.Is(x.Err, transport.ErrNotSticky) }
 func hasAuthorize(x *failure) bool    { return x.Authorize }
 func authorizedAgain(x *failure) bool { return x.Reauthorized }
 func proxied(x *failure) bool         { return x.proxied }
@@ -347,3 +351,7 @@ func certificate(x *failure) *x509.Certificate {
 	}
 	return nil
 }
+
+// stripped: the server had the key of an upgrade without the upgrade, so a proxy
+// took that away (docs/protocol.md).
+func stripped(x *failure) bool { return x.header.Get("Holdfast-Diag") == "upgrade-stripped" }

@@ -20,7 +20,7 @@ const (
 // table is made of sections that exclude one another or stand in order: what
 // the program's own code decides, whether this host is offline, answers with a
 // status, the words of TLS, and then what is left when nobody answered.
-var table = join(callbackRows, proxyAnswerRows, answerRows, tlsRows, localRows, proxyRows, networkRows, restRows)
+var table = join(callbackRows, sessionRows, proxyAnswerRows, answerRows, tlsRows, localRows, proxyRows, networkRows, restRows)
 
 func join(sections ...[]row) (rows []row) {
 	for _, section := range sections {
@@ -42,6 +42,20 @@ var callbackRows = []row{
 		say("the program's Authorize returned an error or took too long: see the cause; return backoff.Permanent to stop retrying")},
 	{phase(transport.PhaseOnConnect), transport.ClassCallback, retry,
 		say("the link was made, but the program's OnConnect returned an error or took too long: see the cause; return backoff.Permanent to stop retrying")},
+}
+
+// The session, and WebSocket beside a fallback that the same server welcomed.
+var sessionRows = []row{
+	{notSticky, transport.ClassNotSticky, slowly,
+		say("requests for %s reach servers that do not know the session: the balancer in front of them is not sticky, so bind clients to servers by a cookie or by address", where)},
+	{all(noSession, sessionRequired), transport.ClassRejected, stop,
+		say("%s is a plain WebSocket endpoint, and Options.Session requires the session protocol: is the path right, and is package server behind it?", where)},
+	{noSession, transport.ClassRejected, retry,
+		say("%s answered without the session protocol that it spoke before: an older version may be running there, or something on the way strips headers", where)},
+	{all(welcomed, status(426), stripped), transport.ClassBlocked, retry,
+		say("a proxy on the way to %s removes the Upgrade header, as the server itself says: it passes plain HTTP only, so long polling is used", where)},
+	{welcomed, transport.ClassBlocked, retry,
+		say("%s answers over plain HTTP and not over WebSocket: a proxy or firewall on the way may block it; long polling is used, and WebSocket tried again from time to time", where)},
 }
 
 // Answers of a proxy to CONNECT (RFC 9110, section 9.3.6).

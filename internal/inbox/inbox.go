@@ -1,6 +1,7 @@
 // Package inbox is the bounded queue between the link and Receive. Its bound
 // works on the reader, which asks for room before it reads, so that a message
-// once read always has a place.
+// once read always has a place. A session's reader never waits: there the bound
+// is the window that the peer is told of, made from Held.
 package inbox
 
 import (
@@ -37,6 +38,8 @@ type Queue struct {
 	resumed  time.Time // when a pause ended
 	received uint64
 	bytes    uint64
+	onRoom   func() // NotifyAt
+	notifyAt int
 }
 
 // lane is a queue of messages, or of receivers that wait for one.
@@ -90,7 +93,30 @@ func (l *lane) end(err error) {
 // New returns an empty Queue that takes messages until limit bytes are in it.
 // onPause hears when the reader has to wait for room; it must not block.
 func New(limit int, onPause func()) *Queue {
-	return &Queue{limit: limit, onPause: onPause, room: make(chan struct{}, 1), held: lane{err: errNotHeld}}
+	return &Queue{limit: limit, onPause: onPause, room: make(chan struct{}, 1), held: lane{err: errNotHeld}, notifyAt: -1}
+}
+
+// Held is how many bytes wait to be received, Overhead per message included.
+func (q *Queue) Held() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.size()
+}
+
+func (q *Queue) size() int { return q.ready.size + q.held.size }
+
+// NotifyAt has f called once, without the lock, when Held falls to level or
+// below; true says that it is there already, and then f is not called. A negative level
+// calls it off.
+func (q *Queue) NotifyAt(level int, f func()) (there bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if level >= 0 && q.size() <= level {
+		q.notifyAt = -1
+		return true
+	}
+	q.notifyAt, q.onRoom = level, f
+	return false
 }
 
 // Room waits until there is room for one message of any size; false if stop is
@@ -173,9 +199,16 @@ func (q *Queue) take(ctx context.Context, l *lane) (transport.Message, error) {
 	q.mu.Lock()
 	switch {
 	case l.msgs.Len() > 0:
-		defer q.mu.Unlock()
 		m := l.pop()
 		q.resume()
+		var tell func()
+		if q.notifyAt >= 0 && q.size() <= q.notifyAt {
+			q.notifyAt, tell = -1, q.onRoom
+		}
+		q.mu.Unlock()
+		if tell != nil {
+			tell()
+		}
 		return m, nil
 	case l.err != nil:
 		defer q.mu.Unlock()

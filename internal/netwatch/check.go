@@ -109,7 +109,11 @@ func (w *Watcher) address(addr netip.Addr) transport.Reachability {
 	if addr.IsLoopback() || addr.IsUnspecified() { // a dial to the latter goes to the former
 		return transport.ReachUnknown
 	}
-	r := w.sys.route(addr)
+	return judge(w.sys.route(addr), addr)
+}
+
+// judge says what a route to addr means.
+func judge(r route, addr netip.Addr) transport.Reachability {
 	switch {
 	case r.kind == routeUnknown:
 		return transport.ReachUnknown

@@ -18,6 +18,7 @@ type fakeOS struct {
 	mu       sync.Mutex
 	routes   map[netip.Addr]route
 	asked    []netip.Addr
+	devices  map[netip.Addr]string // by a route's source
 	list     []netip.Addr
 	hidden   bool // addrs cannot be known
 	up       bool
@@ -52,6 +53,12 @@ func (f *fakeOS) route(addr netip.Addr) route {
 		return r
 	}
 	return route{kind: routeNone}
+}
+
+func (f *fakeOS) device(r route) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.devices[r.source]
 }
 
 func (f *fakeOS) addrs() ([]netip.Addr, bool) {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// interfaces answers addrs and connected through package net.
+// interfaces answers addrs, connected and device through package net.
 type interfaces struct{}
 
 func (interfaces) addrs() (list []netip.Addr, ok bool) {
@@ -45,6 +45,31 @@ func (i interfaces) connected() bool {
 		}
 	}
 	return false
+}
+
+// device finds a link by its index or, where a route does not tell it, by the
+// source address.
+func (interfaces) device(r route) string {
+	if r.link != 0 {
+		link, err := net.InterfaceByIndex(int(r.link))
+		if err != nil {
+			return ""
+		}
+		return link.Name
+	}
+	source := r.source.WithZone("")
+	links, err := net.Interfaces()
+	if err != nil || !source.IsValid() {
+		return ""
+	}
+	for _, link := range links {
+		addrs, err := link.Addrs()
+		if err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool { return addrOf(a) == source }) &&
+			(r.source.Zone() == "" || r.source.Zone() == link.Name) {
+			return link.Name
+		}
+	}
+	return ""
 }
 
 func addrOf(a net.Addr) netip.Addr {

@@ -42,6 +42,8 @@ type system interface {
 	watch(changed, lost func()) (stop func(), err error)
 	// route looks the way to addr up, without a packet and without waiting.
 	route(addr netip.Addr) route
+	// device returns the name of the link that r leads out by, "" if it is not known.
+	device(r route) string
 	// addrs returns the addresses of all interfaces, sorted. ok is false
 	// where they cannot be known.
 	addrs() (list []netip.Addr, ok bool)
@@ -54,7 +56,8 @@ type system interface {
 type route struct {
 	kind     routeKind
 	source   netip.Addr // of routeFound: the source address, invalid if there is none to use
-	linkDown bool       // of routeFound: the link that it leads out by is not running
+	link     uint32     // of routeFound: the index of the link that it leads out by, 0 if it is not known
+	linkDown bool       // of routeFound: that link is not running
 }
 
 type routeKind int

@@ -118,6 +118,7 @@ func (osSystem) route(addr netip.Addr) route {
 			return r
 		}
 	}
+	r.link = reply.link
 	r.linkDown = reply.link != 0 && !q.running(reply.link)
 	return r
 }

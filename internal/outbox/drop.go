@@ -3,7 +3,7 @@ package outbox
 import "time"
 
 // drops counts dropped messages by their cause.
-type drops struct{ full, stale int }
+type drops struct{ full, stale, big int }
 
 // unlock unlocks the queue after whatever may have dropped messages.
 func (q *Queue) unlock() {
@@ -16,24 +16,49 @@ func (q *Queue) unlock() {
 	if d.stale > 0 {
 		q.onDrop(d.stale, ErrStale)
 	}
+	if d.big > 0 {
+		q.onDrop(d.big, ErrTooBig)
+	}
 }
 
-// dropOldest gives up the oldest message that is not being written right now;
-// false if there is none.
+// dropOldest gives up the oldest message that is not being written right now, in
+// a session the oldest that was never sent; false if there is none.
 func (q *Queue) dropOldest() bool {
+	unsent := q.queue.Len() > q.taken
 	switch {
-	case q.kept.Len() > 0:
+	case q.kept.Len() > 0 && !(q.acks.on && unsent):
 		e := q.kept.Pop()
 		q.keptBytes -= len(e.Data)
 		e.written = true
+		q.acks.dropped = e.seq
 		q.drop(e, ErrDropped)
-	case q.queue.Len() > q.taken:
-		q.drop(q.queue.Remove(q.taken), ErrDropped)
+	case unsent:
+		q.drop(q.removeUnsent(q.taken, true), ErrDropped)
 	default:
 		return false
 	}
 	q.untold.full++
 	return true
+}
+
+// removeUnsent takes a message out of the queue. skip: it leaves a gap, which a
+// session tells the peer at this place.
+func (q *Queue) removeUnsent(i int, skip bool) entry {
+	e := q.queue.Remove(i)
+	mark := e.skip
+	if skip {
+		mark = e.seq
+	}
+	if mark == 0 {
+		return e
+	}
+	if i < q.queue.Len() {
+		next := q.queue.At(i)
+		next.skip = max(next.skip, mark)
+	} else {
+		q.acks.skip = max(q.acks.skip, mark)
+	}
+	return e
 }
 
 // drop accounts for a message that has been removed; settle follows.
@@ -47,6 +72,9 @@ func (q *Queue) drop(e entry, err error) {
 		q.lost.add(loss)
 	}
 	q.tellFlushes(e.seq, e.seq, loss)
+	if q.acks.on {
+		q.wake() // the peer is to be told of the gap
+	}
 }
 
 // armExpiry sets the timer for the oldest message that may grow stale.
@@ -79,7 +107,7 @@ func (q *Queue) dropStale() {
 	}
 	before := q.untold.stale
 	for now := time.Now(); q.queue.Len() > q.taken && now.Sub(q.queue.At(q.taken).at) >= q.limits.MaxAge; {
-		q.drop(q.queue.Remove(q.taken), ErrStale)
+		q.drop(q.removeUnsent(q.taken, true), ErrStale)
 		q.untold.stale++
 	}
 	if q.untold.stale > before {

@@ -6,11 +6,15 @@
 // message is queued (at the front perhaps taken by the writer), written without
 // a receipt, or settled. Numbers are settled from below: that one number is not
 // settled says nothing of those after it, but all before the lowest one are.
+//
+// A receipt is a pong on a plain link, and an acknowledgement in a session
+// (acks.go).
 package outbox
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -54,18 +58,21 @@ var (
 	ErrFull    = errors.New("send buffer full")
 	ErrDropped = errors.New("the send buffer was full and the oldest message gave way")
 	ErrStale   = errors.New("the message waited longer than SendBuffer.MaxAge")
+	// ErrTooBig: the message is over LimitMessages.
+	ErrTooBig = fmt.Errorf("%w of the peer", transport.ErrMessageTooBig)
 )
 
 type entry struct {
 	transport.Message
 	seq     uint64
+	skip    uint64    // in a session: the messages up to this number, right before it, were dropped
 	at      time.Time // when it was accepted; set with MaxAge only
 	written bool      // on an earlier link (Keep)
 	waiter  *Waiter   // is told this message's fate, nil: the next Flush is
 }
 
-// Queue is safe for concurrent use, but Take, Written, NextPing and LinkDown
-// belong to the one writer and whoever starts and joins it.
+// Queue is safe for concurrent use, but Take, TryTake, Written, NextPing and
+// LinkDown belong to the one writer and whoever starts and joins it.
 type Queue struct {
 	limits Limits
 	onDrop func(n int, err error) // called by unlock
@@ -84,6 +91,7 @@ type Queue struct {
 	ended     bool          // nothing more is written
 	drained   chan struct{} // closed when nothing more comes and all is written
 	expiry    *time.Timer   // MaxAge of the oldest that is not taken
+	acks      acks
 
 	lastSeq  uint64 // accepted
 	receipts receipts
@@ -129,6 +137,8 @@ func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error 
 	switch {
 	case q.closeErr != nil:
 		p.err = q.closeErr
+	case q.acks.on && len(m.Data) > q.acks.maxMessage:
+		p.err = ErrTooBig
 	case len(q.blocked) == 0 && q.fits(len(m.Data)):
 		q.accept(p.entry)
 	case q.limits.WhenFull == Fail:
@@ -164,6 +174,9 @@ func (q *Queue) fits(n int) bool {
 func (q *Queue) accept(e entry) {
 	q.lastSeq++
 	e.seq = q.lastSeq
+	if q.queue.Len() == 0 {
+		e.skip, q.acks.skip = q.acks.skip, 0
+	}
 	if q.limits.MaxAge > 0 {
 		e.at = time.Now()
 	}
@@ -308,6 +321,7 @@ func (q *Queue) Close(err error) Left {
 	q.kept.Reset()
 	q.bytes, q.keptBytes, q.batch = 0, 0, nil
 	q.receipts.reset()
+	q.acks.skip = 0
 	q.disarmExpiry()
 	if !isClosed(q.drained) {
 		close(q.drained)

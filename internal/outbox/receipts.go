@@ -91,7 +91,7 @@ func (q *Queue) Written(n int) {
 		r.written = e.seq
 		q.stats.Sent++
 		q.stats.SentBytes += uint64(len(e.Data))
-		if q.limits.Keep {
+		if q.limits.Keep || q.acks.on {
 			q.kept.Push(e)
 			q.keptBytes += len(e.Data)
 		} else {
@@ -104,7 +104,7 @@ func (q *Queue) Written(n int) {
 	}
 	clear(q.batch)
 	q.taken = 0
-	if q.limits.ProveAfter > 0 && n > 0 && r.timer == nil && !q.ended {
+	if q.limits.ProveAfter > 0 && n > 0 && r.timer == nil && !q.ended && !q.acks.on {
 		r.timer = time.AfterFunc(q.limits.ProveAfter, func() {
 			q.mu.Lock()
 			r.timer = nil
@@ -147,7 +147,7 @@ func (q *Queue) PingRequested() bool {
 func (q *Queue) receiptDue() bool {
 	r := &q.receipts
 	crowded := q.limits.Keep && (q.keptBytes >= q.limits.MaxBytes/4 || q.kept.Len() >= q.limits.MaxMessages/4)
-	if (r.due || crowded) && q.uncovered() {
+	if (r.due || crowded) && q.uncovered() && !q.acks.on {
 		return true
 	}
 	return slices.ContainsFunc(q.waiters, q.wantsPing)
@@ -210,6 +210,9 @@ func (q *Queue) Pong(id uint64) (rtt time.Duration, ok bool) {
 	}
 	p := r.pings[n-1]
 	r.pings = slices.Delete(r.pings, 0, n)
+	if q.acks.on { // only an acknowledgement proves
+		return time.Since(p.at), p.id == id
+	}
 	for i := range r.pings {
 		r.pings[i].unproven -= p.unproven
 	}

@@ -104,7 +104,7 @@ func (q *Queue) Wait(ctx context.Context, w *Waiter, timeout time.Duration, noPo
 	for {
 		var expired <-chan time.Time
 		q.mu.Lock()
-		if !w.finished && !w.pinged.IsZero() {
+		if !w.finished && !w.pinged.IsZero() && !q.acks.on { // a session's peer may be slow to take
 			left := time.Until(w.pinged.Add(timeout))
 			if left <= 0 {
 				q.abandon(w, noPong)
@@ -182,7 +182,7 @@ func (q *Queue) abandon(w *Waiter, err error) {
 	if w.flush {
 		loss.Maybe = true // what is queued will still go out
 	} else if i, end := span(&q.queue, w); i < end && !loss.Maybe {
-		q.bytes -= len(q.queue.Remove(i).Data)
+		q.bytes -= len(q.removeUnsent(i, false).Data)
 	}
 	w.finish(loss)
 }

@@ -187,12 +187,17 @@ func (l *link) sendPong() {
 // between the bytes of a frame of coder's. It is for the holder of writing.
 func (l *link) writeControl(opcode byte, payload []byte) error {
 	frame := make([]byte, 0, 6+len(payload))
-	frame = append(frame, 0x80|opcode, 0x80|byte(len(payload)))
-	var key [4]byte
-	rand.Read(key[:])
-	frame = append(frame, key[:]...)
-	for i, b := range payload {
-		frame = append(frame, b^key[i%4])
+	if l.side == serverSide {
+		frame = append(frame, 0x80|opcode, byte(len(payload)))
+		frame = append(frame, payload...)
+	} else {
+		var key [4]byte
+		rand.Read(key[:])
+		frame = append(frame, 0x80|opcode, 0x80|byte(len(payload)))
+		frame = append(frame, key[:]...)
+		for i, b := range payload {
+			frame = append(frame, b^key[i%4])
+		}
 	}
 	if _, err := l.stream.send(frame); err != nil {
 		l.failWriting(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/holdfast-ws/holdfast/internal/redact"
+	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -28,7 +29,7 @@ func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Li
 	u := *r.URL
 	u.User, u.Fragment, u.RawFragment = nil, "", ""
 	a := &attempt{ctx: ctx, r: r, url: &u}
-	l := newLink(r)
+	l := newLink(clientSide, r.MaxMessageSize, r.OnPong)
 
 	opts := &websocket.DialOptions{
 		HTTPClient:     &http.Client{Transport: a, CheckRedirect: a.checkRedirect, Jar: r.Jar},
@@ -55,6 +56,7 @@ func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Li
 		Subprotocol: conn.Subprotocol(),
 		LocalAddr:   a.stream.conn.LocalAddr(),
 		RemoteAddr:  a.stream.conn.RemoteAddr(),
+		Session:     a.hello != "" && resp.Header.Get(versionHeader) == wire.Version,
 	})
 	return l, nil
 }
@@ -85,6 +87,7 @@ type attempt struct {
 	status  int
 	header  http.Header
 	foreign bool    // a redirect has led to another origin
+	hello   string  // as the last request carried it: a secret
 	stream  *stream // after a 101
 }
 
@@ -107,20 +110,30 @@ func (a *attempt) failure(err error) *transport.Error {
 		err = statusError(a.status)
 	}
 	if a.status == http.StatusSwitchingProtocols {
-		err = rejected(err)
+		err = a.rejected(err)
 	}
 	return a.fail(redact.Error(err))
 }
 
-// rejected bounds what coder says of a 101 that is none: it quotes headers.
-func rejected(err error) error {
+// rejected bounds what coder says of a 101 that is none: it quotes headers,
+// and a server may have put the request's into its own.
+func (a *attempt) rejected(err error) error {
+	text := err.Error()
+	if a.hello != "" {
+		text = strings.ReplaceAll(text, a.hello, "redacted")
+	}
+	return plain(text)
+}
+
+// plain is an error of what can be shown of text.
+func plain(text string) error {
 	const most = 300
-	text := strings.Map(func(r rune) rune {
+	text = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return -1
-	}, err.Error())
+	}, text)
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}

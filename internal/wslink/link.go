@@ -16,14 +16,25 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/holdfast-ws/holdfast/internal/redact"
+	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
 var errNotUTF8 = errors.New("text that is not UTF-8")
 
-// link implements transport.Link. It starts no goroutine. After an error of
+// side is which end of the link this is. It decides who masks (RFC 6455,
+// section 5.1).
+type side bool
+
+const (
+	clientSide side = false
+	serverSide side = true
+)
+
+// link implements transport.Link, at both ends. It starts no goroutine. After an error of
 // Read or Write the owner still has to call Close or Abort.
 type link struct {
+	side  side
 	limit int64
 	pong  func(uint64)
 
@@ -51,10 +62,12 @@ type link struct {
 	done     chan struct{} // closed when dead
 }
 
-func newLink(r *transport.Request) *link {
+// newLink makes one that takes messages of up to limit bytes, 0 for any.
+func newLink(s side, limit int64, pong func(uint64)) *link {
 	return &link{
-		limit:    r.MaxMessageSize,
-		pong:     r.OnPong,
+		side:     s,
+		limit:    limit,
+		pong:     pong,
 		readDone: make(chan struct{}),
 		writing:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
@@ -63,10 +76,14 @@ func newLink(r *transport.Request) *link {
 
 func (l *link) start(ws *websocket.Conn, s *stream, info *transport.Info) {
 	l.ws, l.stream, l.info = ws, s, info
-	if l.limit <= 0 {
+	switch {
+	case info.Session:
+		l.limit = wire.MaxBatch
+	case l.limit <= 0:
 		l.limit = -1
 	}
 	ws.SetReadLimit(l.limit)
+	s.frames.masked = l.side == serverSide
 	s.armed = true
 }
 

@@ -57,7 +57,7 @@ func (a *attempt) checkRedirect(req *http.Request, via []*http.Request) error {
 	asked := *req.URL
 	asked.Fragment, asked.RawFragment = "", ""
 	a.url = &asked
-	if len(values(a.r.Header, "Referer")) == 0 {
+	if !hasHeader(a.r.Header, "Referer") {
 		req.Header.Del("Referer")
 	}
 	if origin(req.URL) != origin(via[0].URL) {
@@ -76,6 +76,16 @@ func (a *attempt) checkRedirect(req *http.Request, via []*http.Request) error {
 		}
 	}
 	return nil
+}
+
+// hasHeader says whether h has key, however it is spelled.
+func hasHeader(h http.Header, key string) bool {
+	for k, v := range h {
+		if len(v) > 0 && strings.EqualFold(k, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // ofUpgrade says whether a header belongs to the handshake itself.

@@ -54,7 +54,11 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, a.fail(redact.Error(err))
 	}
+	if a.r.Connected != nil {
+		a.r.Connected()
+	}
 	a.phase = transport.PhaseHandshake
+	a.offerSession(out)
 	resp, rest, err := exchange(way, out)
 	if !way.release() && err == nil {
 		err = a.ctx.Err()
@@ -63,6 +67,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		way.raw.Close()
 		return nil, a.fail(redact.Error(err))
 	}
+	resp.Request = req // without what only the server may see
 	a.status, a.header = resp.StatusCode, resp.Header
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		way.raw.Close()
@@ -72,7 +77,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, nil
 	}
-	a.stream = newStream(way, rest, a.r.WriteTimeout)
+	a.stream = newStream(way.Conn, way.raw, rest, a.r.WriteTimeout)
 	resp.Body = a.stream
 	return resp, nil
 }

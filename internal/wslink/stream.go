@@ -3,19 +3,15 @@
 package wslink
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 )
 
-var (
-	errMasked   = errors.New("a masked frame from the server")
-	errNegative = errors.New("a frame longer than 2^63-1 bytes")
-	errReason   = errors.New("a close reason that is not UTF-8")
-)
+// maxChunk bounds what is written at once, so that each piece of a long frame
+// has a timeout of its own. It is the longest record of TLS.
+const maxChunk = 16 << 10
 
 // stream is the connection under coder. All bytes pass through it, so that it
 // knows what coder's errors do not tell: what the network said first, and
@@ -47,8 +43,8 @@ type stream struct {
 	writeErr atomic.Pointer[error]
 }
 
-func newStream(way *route, rest []byte, timeout time.Duration) *stream {
-	return &stream{conn: way.Conn, raw: way.raw, opened: time.Now(), timeout: timeout, rest: append([]byte(nil), rest...)}
+func newStream(conn, raw net.Conn, rest []byte, timeout time.Duration) *stream {
+	return &stream{conn: conn, raw: raw, opened: time.Now(), timeout: timeout, rest: append([]byte(nil), rest...)}
 }
 
 // Read implements io.Reader for coder.
@@ -109,93 +105,23 @@ func (s *stream) send(p []byte) (int, error) {
 	}
 	s.writes.Add(1)
 	if s.timeout > 0 {
-		_ = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
 		defer s.conn.SetWriteDeadline(time.Time{}) // TLS may write on its own
 	}
-	n, err := s.conn.Write(p)
-	if err != nil {
-		s.writeErr.CompareAndSwap(nil, &err)
+	sent := 0
+	for {
+		if s.timeout > 0 {
+			_ = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
+		}
+		n, err := s.conn.Write(p[sent:min(len(p), sent+maxChunk)])
+		if sent += n; err != nil {
+			s.writeErr.CompareAndSwap(nil, &err)
+			return sent, err
+		}
+		if sent >= len(p) {
+			return sent, nil
+		}
 	}
-	return n, err
 }
 
 // Close closes the connection at once.
 func (s *stream) Close() error { return s.raw.Close() }
-
-// frameScanner follows the peer's frame headers (RFC 6455, section 5.2)
-// through chunks of any size, to find what coder lets pass.
-type frameScanner struct {
-	state   scanState
-	payload uint64 // bytes of payload to come
-	ext     int    // bytes of extended length to come
-	close   bool   // it is a close frame
-	closing []byte // its payload so far
-}
-
-type scanState uint8
-
-const (
-	scanFirst  scanState = iota // before the byte with FIN and opcode
-	scanSecond                  // before the byte with MASK and length
-	scanLength                  // in the extended length
-	scanPayload
-)
-
-// scan returns how many bytes of p stand before an error; all without one.
-func (f *frameScanner) scan(p []byte) (int, error) {
-	for i := 0; i < len(p); {
-		switch f.state {
-		case scanFirst:
-			f.state, f.close = scanSecond, p[i]&0x0f == opClose
-			i++
-		case scanSecond:
-			b := p[i]
-			if b&0x80 != 0 {
-				return i, errMasked
-			}
-			i++
-			f.payload, f.ext = uint64(b&0x7f), 0
-			switch b {
-			case 126:
-				f.ext = 2
-			case 127:
-				f.ext = 8
-			}
-			if f.ext > 0 {
-				f.payload = 0
-				f.state = scanLength
-			} else {
-				f.body()
-			}
-		case scanLength:
-			f.payload = f.payload<<8 | uint64(p[i])
-			if f.ext--; f.ext == 0 {
-				if f.payload>>63 != 0 {
-					return i, errNegative
-				}
-				f.body()
-			}
-			i++
-		case scanPayload:
-			n := min(f.payload, uint64(len(p)-i))
-			f.payload -= n
-			if f.close && len(f.closing)+int(n) <= maxControl {
-				f.closing = append(f.closing, p[i:i+int(n)]...)
-				if f.payload == 0 && len(f.closing) > 2 && !utf8.Valid(f.closing[2:]) {
-					return i, errReason // before coder echoes it
-				}
-			}
-			i += int(n)
-			f.body()
-		}
-	}
-	return len(p), nil
-}
-
-// body goes on with the payload, or with the next frame if none is left.
-func (f *frameScanner) body() {
-	f.state = scanPayload
-	if f.payload == 0 {
-		f.state = scanFirst
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/redact"
+	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -32,8 +33,10 @@ const (
 	sendPoll  = 10 * time.Millisecond
 )
 
-// Dial makes one link. Of Request only URL, Subprotocols, MaxMessageSize,
-// WriteTimeout and Authorize count, which may change path and query alone.
+// Dial makes one link. Of Request only URL, Subprotocols, Session,
+// MaxMessageSize, WriteTimeout and Authorize count, which may change path and
+// query alone. With Session the subprotocol SessionSubprotocol is offered before the
+// others, and HELLO is sent if the server chose it.
 func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Link, error) {
 	fail := func(phase transport.Phase, err error) (transport.Link, error) {
 		if ctx.Err() != nil {
@@ -50,12 +53,21 @@ func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Li
 	}
 	l := &jsLink{limit: r.MaxMessageSize, writeTimeout: r.WriteTimeout, lastRead: time.Now(),
 		opened: make(chan struct{}), more: make(chan struct{}, 1), ended: make(chan struct{})}
-	if err := l.open(u, r.Subprotocols); err != nil {
+	if err := l.open(u, offered(r)); err != nil {
 		return fail(transport.PhaseHandshake, redact.Error(err))
 	}
 	select {
 	case <-l.opened:
 		l.info = &transport.Info{Subprotocol: l.ws.Get("protocol").String()}
+		if r.Session == nil || l.info.Subprotocol != SessionSubprotocol {
+			return l, nil
+		}
+		l.info.Session, l.info.Subprotocol = true, ""
+		l.setLimit(wire.MaxBatch)
+		if err := l.send(transport.Message{Type: transport.Binary, Data: r.Session.Hello()}); err != nil {
+			l.Abort()
+			return fail(transport.PhaseHandshake, errors.New("the browser does not send"))
+		}
 		return l, nil
 	case <-l.ended:
 		return fail(transport.PhaseHandshake, l.err)
@@ -63,6 +75,20 @@ func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Li
 		l.Abort()
 		return fail(transport.PhaseHandshake, ctx.Err())
 	}
+}
+
+// offered is the subprotocols to ask for. A browser refuses one that comes twice.
+func offered(r *transport.Request) []string {
+	if r.Session == nil {
+		return r.Subprotocols
+	}
+	list := []string{SessionSubprotocol}
+	for _, p := range r.Subprotocols {
+		if p != SessionSubprotocol {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // browserURL is the ws or wss URL to open, after Authorize.
@@ -91,7 +117,6 @@ func browserURL(ctx context.Context, r *transport.Request) (string, error) {
 type jsLink struct {
 	ws           js.Value
 	info         *transport.Info
-	limit        int64
 	writeTimeout time.Duration
 	handlers     map[string]js.Func
 
@@ -100,6 +125,7 @@ type jsLink struct {
 	ended  chan struct{} // closed once err is set
 
 	mu       sync.Mutex
+	limit    int64
 	queue    []jsMessage
 	queued   int64
 	lastRead time.Time
@@ -158,11 +184,12 @@ func (l *jsLink) onMessage(e js.Value) {
 		js.CopyBytesToGo(m.data, view)
 	}
 	size := int64(len(m.data))
-	if l.limit > 0 && size > l.limit {
-		l.end(fmt.Errorf("%w of %d bytes", transport.ErrMessageTooBig, l.limit))
+	l.mu.Lock()
+	if limit := l.limit; limit > 0 && size > limit {
+		l.mu.Unlock()
+		l.end(fmt.Errorf("%w of %d bytes", transport.ErrMessageTooBig, limit))
 		return
 	}
-	l.mu.Lock()
 	l.lastRead = time.Now()
 	full := l.queued > receiveQueue
 	if l.err == nil && !full {
@@ -175,6 +202,12 @@ func (l *jsLink) onMessage(e js.Value) {
 		return
 	}
 	l.notify()
+}
+
+func (l *jsLink) setLimit(n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = n
 }
 
 func (l *jsLink) notify() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"syscall/js"
 	"testing"
@@ -23,7 +24,7 @@ const fakeWebSocket = `
 globalThis.WebSocket = class {
 	constructor(url, protocols) {
 		if (url.includes("throw")) throw new Error("bad URL '" + url + "'");
-		this.url = url; this.protocol = protocols[0] || ""; this.bufferedAmount = 0; this.handlers = {};
+		this.url = url; this.offered = protocols; this.protocol = protocols[url.includes("/second") ? 1 : 0] || ""; this.bufferedAmount = 0; this.handlers = {};
 		globalThis.lastSocket = this;
 		if (url.includes("/refuse")) setTimeout(() => this.emit("close", {code: 1006, reason: "", wasClean: false}));
 		else if (!url.includes("/hang")) setTimeout(() => this.emit("open", {}));
@@ -150,4 +151,63 @@ func TestBrowserAuthorize(t *testing.T) {
 	}
 	_, err = wslink.New().Dial(t.Context(), r)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+type jsSession struct{ transport.Session }
+
+func (jsSession) Hello() []byte { return []byte("SECRET") }
+
+func TestBrowserSession(t *testing.T) {
+	for _, path := range []string{"", "second"} {
+		r := jsRequest(t, "ws://h.test/"+path)
+		r.Session = jsSession{}
+		r.Subprotocols = []string{"a", wslink.SessionSubprotocol}
+		l, err := wslink.New().Dial(t.Context(), r)
+		require.NoError(t, err)
+		ws := js.Global().Get("lastSocket")
+		require.Equal(t, 2, ws.Get("offered").Length(), "none twice")
+		assert.Equal(t, wslink.SessionSubprotocol, ws.Get("offered").Index(0).String())
+		assert.Equal(t, "a", ws.Get("offered").Index(1).String())
+		session := path == ""
+		assert.Equal(t, session, l.Info().Session)
+		if !session {
+			assert.Equal(t, "a", l.Info().Subprotocol)
+			ws.Call("emit", "message", map[string]any{"data": string(make([]byte, 101))})
+			_, _, err = l.Read(nil)
+			require.ErrorIs(t, err, transport.ErrMessageTooBig)
+			l.Abort()
+			continue
+		}
+		assert.Empty(t, l.Info().Subprotocol)
+		typ, data, err := l.Read(nil) // echoed
+		require.NoError(t, err)
+		assert.Equal(t, transport.Binary, typ)
+		assert.Equal(t, "SECRET", string(data))
+		ws.Call("emit", "message", map[string]any{"data": string(make([]byte, 256<<10))})
+		_, data, err = l.Read(nil)
+		require.NoError(t, err)
+		assert.Len(t, data, 256<<10)
+		ws.Call("emit", "message", map[string]any{"data": string(make([]byte, 256<<10+1))})
+		_, _, err = l.Read(nil)
+		require.ErrorIs(t, err, transport.ErrMessageTooBig)
+		l.Abort()
+	}
+}
+
+func TestBrowserHelloCannotBeSent(t *testing.T) {
+	r := jsRequest(t, "ws://h.test/")
+	r.Session = jsSession{}
+	js.Global().Call("eval", `WebSocket.prototype.send = function(data) { throw new Error(new TextDecoder().decode(data)) }`)
+	_, err := wslink.New().Dial(t.Context(), r)
+	var te *transport.Error
+	require.ErrorAs(t, err, &te)
+	assert.Equal(t, transport.PhaseHandshake, te.Phase)
+	assert.NotContains(t, err.Error(), "SECRET")
+}
+
+func TestNoServerInABrowser(t *testing.T) {
+	w := httptest.NewRecorder()
+	_, err := wslink.Accept(w, httptest.NewRequest(http.MethodGet, "/", nil), nil)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.Equal(t, http.StatusNotImplemented, w.Code)
 }

@@ -1,0 +1,158 @@
+package outbox
+
+import (
+	"slices"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+// acks is what a session changes: every written message is kept until the peer
+// acknowledges it, over as many links as that takes, and messages that are
+// dropped leave a gap that the peer is told of.
+type acks struct {
+	on         bool
+	maxMessage int    // the peer's
+	dropped    uint64 // written messages up to this number were dropped
+	skip       uint64 // behind the last of the queue, messages up to this number were dropped
+}
+
+// Entry is a message with its number.
+type Entry struct {
+	transport.Message
+	Seq uint64
+	// Skip is the number of the last of the messages right before this one that
+	// were dropped before they were written; 0 for none.
+	Skip uint64
+}
+
+// UseAcks begins a session whose peer takes messages of at most maxMessage
+// bytes. Larger ones that are queued are dropped with ErrTooBig.
+func (q *Queue) UseAcks(maxMessage int) {
+	q.mu.Lock()
+	defer q.unlock()
+	q.acks.on, q.acks.maxMessage = true, maxMessage
+	for i := q.taken; i < q.queue.Len(); {
+		if len(q.queue.At(i).Data) <= maxMessage {
+			i++
+			continue
+		}
+		q.drop(q.removeUnsent(i, true), ErrTooBig)
+		q.untold.big++
+	}
+	q.settle()
+}
+
+// Ready has a token when TryTake, NextPing or TakeSkip may have something.
+func (q *Queue) Ready() <-chan struct{} { return q.ready }
+
+// Wake puts a token into Ready.
+func (q *Queue) Wake() { q.wake() }
+
+// TryTake is Take for a session. It does not wait, and appends the group to
+// dst; Written follows.
+func (q *Queue) TryTake(dst []Entry) []Entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	bytes := 0
+	for i := 0; i < q.queue.Len() && i < maxGroup; i++ {
+		e := q.queue.At(i)
+		if bytes += len(e.Data); i > 0 && bytes > maxGroupBytes {
+			break
+		}
+		dst = append(dst, Entry{Message: e.Message, Seq: e.seq, Skip: e.skip})
+	}
+	q.taken = len(dst)
+	return dst
+}
+
+// TakeSkip returns the number of the last message that was dropped behind all
+// that were written, once; 0 while messages are queued.
+func (q *Queue) TakeSkip() (skip uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.queue.Len() == 0 {
+		skip, q.acks.skip = q.acks.skip, 0
+	}
+	return skip
+}
+
+// Pending says that messages are queued.
+func (q *Queue) Pending() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.queue.Len() > 0
+}
+
+// Dropped is the number of the last written message that was dropped.
+func (q *Queue) Dropped() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.acks.dropped
+}
+
+// Acknowledge settles the messages up to a number: the peer has them.
+func (q *Queue) Acknowledge(seq uint64) {
+	q.mu.Lock()
+	defer q.unlock()
+	for q.kept.Len() > 0 && q.kept.At(0).seq <= seq {
+		size := len(q.kept.Pop().Data)
+		q.bytes -= size
+		q.keptBytes -= size
+	}
+	q.settle()
+}
+
+// Relink forgets the pings of a link that the session has left behind, so that
+// those who wait for a receipt ask again on the next one.
+func (q *Queue) Relink() {
+	q.mu.Lock()
+	defer q.unlock()
+	q.receipts.pings = nil
+	for _, w := range q.waiters {
+		w.pinged = time.Time{}
+	}
+	q.settle()
+}
+
+// EndAcks ends the session: its peer's memory is lost, with err. Messages that
+// were written and not acknowledged are queued again (Keep) or lost. It returns
+// how many were lost.
+func (q *Queue) EndAcks(err error) (unknown int) {
+	q.mu.Lock()
+	if !q.limits.Keep {
+		unknown = q.loseKept(err)
+	}
+	q.acks = acks{}
+	for i := range q.queue.All() {
+		q.queue.At(i).skip = 0
+	}
+	q.mu.Unlock()
+	return unknown + q.LinkDown(err)
+}
+
+// loseKept gives up what was written: it may have arrived.
+func (q *Queue) loseKept(err error) (n int) {
+	n = q.kept.Len()
+	if n == 0 {
+		return 0
+	}
+	first, last := q.kept.At(0).seq, q.kept.At(n-1).seq
+	told := 0
+	for _, e := range q.kept.All() {
+		if e.waiter != nil && !e.waiter.finished {
+			e.waiter.finish(&Loss{Maybe: true, Count: 1, Err: err})
+			told++
+		}
+	}
+	q.tellFlushes(first, last, &Loss{Maybe: true, Count: n, Err: err})
+	if n > told {
+		q.lost.add(&Loss{Maybe: true, Count: n - told, Err: err})
+	}
+	q.stats.Unknown += uint64(n)
+	q.kept.Reset()
+	q.bytes -= q.keptBytes
+	q.keptBytes = 0
+	q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool { return w.finished })
+	return n
+}

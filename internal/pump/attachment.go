@@ -1,0 +1,284 @@
+package pump
+
+import (
+	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/wire"
+	"github.com/holdfast-ws/holdfast/transport"
+)
+
+// maxWrite is how many bytes a write to a link that streams has at most; one
+// that is answered carries a whole body.
+const maxWrite = 128 << 10
+
+// Attachment is one link's place in the session. Once another link has a higher
+// number nothing but acknowledgements count that come by it.
+type Attachment struct {
+	end      *End
+	n        uint64
+	answered bool
+	gone     chan struct{} // closed when it is the current one no more
+}
+
+// Number is the attachment's number.
+func (a *Attachment) Number() uint64 { return a.n }
+
+// Gone is closed once the attachment has been replaced or detached.
+func (a *Attachment) Gone() <-chan struct{} { return a.gone }
+
+// Ready has a token when Next may have something: call Next until it has
+// nothing, then wait.
+func (a *Attachment) Ready() <-chan struct{} { return a.end.c.Out.Ready() }
+
+// Receive takes the frames of one batch. The error is *Rejected, session.ErrAhead,
+// session.ErrFull, a *session.Violation, or wire's; what came before it counts.
+func (a *Attachment) Receive(frames []byte) error {
+	e := a.end
+	e.mu.Lock()
+	err := a.receive(frames)
+	wake := e.at == a && a.wanted()
+	e.armAck()
+	e.unlockAndTell()
+	if wake {
+		e.c.Out.Wake()
+	}
+	return err
+}
+
+func (a *Attachment) receive(frames []byte) error {
+	for len(frames) > 0 {
+		f, n, err := wire.Parse(frames)
+		if err != nil {
+			return err
+		}
+		frames = frames[n:]
+		if f.Type == wire.Reject {
+			p, err := wire.ParseReject(f.Payload)
+			if err != nil {
+				return err
+			}
+			return &Rejected{p}
+		}
+		if err := a.end.s.Receive(a.n, f, (*sink)(a.end)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wanted says that the writer has something to do. What merely acknowledges
+// rides in the next request of a link that is answered.
+func (a *Attachment) wanted() bool {
+	s := a.end.s
+	return s.Sendable() || !a.answered && s.Due() || a.end.flowing && a.end.c.Out.Pending() && s.Ready(0)
+}
+
+// armAck sees to it that what was received is acknowledged within ackDelay, and
+// a window that reopens is told.
+func (e *End) armAck() {
+	e.watchRoom()
+	if e.at == nil || e.ackTimer != nil || !e.s.AckPending() {
+		return
+	}
+	e.ackTimer = time.AfterFunc(ackDelay, func() {
+		e.mu.Lock()
+		e.ackTimer = nil
+		due := e.at != nil && e.s.AckPending()
+		if due {
+			e.s.AckNow()
+		}
+		e.mu.Unlock()
+		if due {
+			e.c.Out.Wake()
+		}
+	})
+}
+
+// watchRoom waits for the receiver to make room that the peer is to know of.
+func (e *End) watchRoom() {
+	if e.c.In.NotifyAt(int(e.s.NotifyAt()), e.roomMade) {
+		e.s.SetHeld(int64(e.c.In.Held()))
+	}
+}
+
+func (e *End) roomMade() {
+	e.mu.Lock()
+	e.s.SetHeld(int64(e.c.In.Held()))
+	due := e.at != nil && e.s.Due()
+	e.mu.Unlock()
+	if due {
+		e.c.Out.Wake()
+	}
+}
+
+// Next appends the frames to send now, about room bytes at most, to dst; none
+// once the attachment is gone. room is at least 80 KiB.
+func (a *Attachment) Next(dst []byte, room int) []byte {
+	e := a.end
+	e.filling.Lock()
+	defer e.filling.Unlock()
+	for {
+		e.mu.Lock()
+		if e.at != a {
+			e.mu.Unlock()
+			e.c.Out.Wake() // the token may have been the next one's
+			return dst
+		}
+		var n int
+		dst, n = e.fill(dst, room)
+		e.mu.Unlock()
+		e.c.Out.Written(n) // before any of it leaves, so that no acknowledgement comes first
+		if n == 0 {
+			return dst
+		}
+	}
+}
+
+// fill appends what is due, and messages from the send queue as long as they
+// fit. It returns how many it took; another call goes on.
+func (e *End) fill(dst []byte, room int) ([]byte, int) {
+	s, out := e.s, e.c.Out
+	s.SetHeld(int64(e.c.In.Held()))
+	dst = s.Next(dst, room-len(dst))
+	n := 0
+	e.tellMoved()
+	if e.flowing && !s.Closing() {
+		e.group = out.TryTake(e.group[:0])
+		for _, m := range e.group {
+			if len(dst) >= room || !s.Ready(len(m.Data)) {
+				break
+			}
+			if m.Skip > 0 {
+				s.Skip(m.Skip)
+			}
+			s.Send(m.Seq, m.Type, m.Data)
+			dst = s.Next(dst, room-len(dst))
+			n++
+		}
+		clear(e.group)
+		if skip := out.TakeSkip(); skip > 0 && n == 0 {
+			s.Skip(skip)
+		}
+	}
+	if n > 0 {
+		return dst, n
+	}
+	if e.closing != nil && !s.Closing() && !(e.flowing && out.Pending()) {
+		s.Close(e.closing.Code, e.closing.Reason)
+	}
+	if id, due := out.NextPing(false); due {
+		s.Ping(id)
+	}
+	dst = s.Next(dst, max(room-len(dst), 0)+wire.MaxHeader+8)
+	e.watchRoom()
+	return dst, 0
+}
+
+// Rewind follows a request that has been answered, and one that asks: nothing
+// is on its way, so what the peer does not have is sent again.
+func (a *Attachment) Rewind() {
+	e := a.end
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at == a {
+		e.s.Rewind()
+	}
+}
+
+// Poll is what a request carries beside messages: ATTACH until the peer has
+// answered on this attachment, a pending PONG, and ACK. The server's answer to
+// a send is that too.
+func (a *Attachment) Poll() []byte {
+	e := a.end
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at != a {
+		return nil
+	}
+	e.s.SetHeld(int64(e.c.In.Held()))
+	frames := e.s.Poll()
+	e.watchRoom()
+	return frames
+}
+
+// GoAway asks the client for another link.
+func (a *Attachment) GoAway(reason uint64) {
+	e := a.end
+	e.mu.Lock()
+	if e.at == a {
+		e.s.GoAway(reason)
+	}
+	e.mu.Unlock()
+	e.c.Out.Wake()
+}
+
+// Detach leaves the session without a link, if this is the present one.
+func (a *Attachment) Detach() {
+	e := a.end
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at != a {
+		return
+	}
+	close(a.gone)
+	e.at = nil
+	e.s.Detach()
+	if e.ackTimer != nil {
+		e.ackTimer.Stop()
+		e.ackTimer = nil
+	}
+}
+
+// Read moves batches from a link to the session until the link fails; the error
+// says why, and is never nil.
+func (a *Attachment) Read(l transport.Link) error {
+	var buf []byte
+	for {
+		_, b, err := l.Read(buf[:0])
+		if err != nil {
+			return err
+		}
+		if err := a.Receive(b); err != nil {
+			return err
+		}
+		if buf = b; cap(buf) > maxWrite/2 {
+			buf = nil // a burst's is not kept
+		}
+	}
+}
+
+// Write moves batches from the session to a link until stop is closed or the
+// attachment is gone, which is nil, or the link fails.
+func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
+	room := maxWrite
+	if a.answered {
+		room = wire.MaxBatch - 2*wire.MaxHeader - 64
+	}
+	var buf []byte
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-a.gone:
+			a.end.c.Out.Wake()
+			return nil
+		default:
+		}
+		buf = a.Next(buf[:0], room)
+		if len(buf) == 0 {
+			buf = nil // none is kept while it is quiet
+			select {
+			case <-a.Ready():
+			case <-stop:
+			case <-a.gone:
+			}
+			continue
+		}
+		if _, err := l.Write([]transport.Message{{Type: transport.Binary, Data: buf}}); err != nil {
+			return err
+		}
+		if a.answered {
+			a.Rewind()
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package holdfast
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/pump"
+	"github.com/holdfast-ws/holdfast/internal/verdict"
+)
+
+// flakyWithin is how soon a WebSocket dies that may be cut on its way.
+const flakyWithin = 30 * time.Second
+
+var errUpgrade = errors.New("WebSocket works again")
+
+// path is the way to an endpoint as verdicts are remembered for it; nil where
+// there is no fallback to decide for.
+func (s *supervisor) path(ep *endpoint) *verdict.Key {
+	if !s.canFallBack(ep) {
+		return nil
+	}
+	key := s.c.path(ep, s.network)
+	return &key
+}
+
+func (s *supervisor) canFallBack(ep *endpoint) bool {
+	return len(s.opts.Fallback) > 0 && ep.transport != s.opts.Fallback[0]
+}
+
+// onFallback says that another transport than the endpoint's own is in use.
+func (s *supervisor) onFallback() bool { return s.link.transport != s.link.endpoint.transport.Name() }
+
+// fellBack tells that the fallback carries the connection, and why. What is left
+// of the race goes on as the first probe.
+func (s *supervisor) fellBack(a *attempt, key *verdict.Key) {
+	if !s.onFallback() {
+		return
+	}
+	e := Event{Kind: EventFellBack, Resumed: a.link.resumed}
+	if a.blocked != nil {
+		strike(*key, a.blocked)
+		ep := a.link.endpoint
+		e.Err = explain(a.blocked, ep, s.opts, circumstances{transport: ep.transport.Name(), attempt: s.attempts, welcomed: true})
+	}
+	s.note(e)
+	s.probe, s.verified = a.rest, false
+}
+
+// probeTimer runs out when WebSocket is to be tried again.
+func (s *supervisor) probeTimer() *time.Timer {
+	t := newStoppedTimer()
+	s.restartProbes(t)
+	return t
+}
+
+func (s *supervisor) restartProbes(t *time.Timer) {
+	if s.onFallback() && s.probe == nil {
+		t.Reset(s.probes.Next())
+	} else {
+		t.Stop()
+	}
+}
+
+// probeWebSocket tries WebSocket while the fallback carries on.
+func (s *supervisor) probeWebSocket() {
+	if s.probe == nil {
+		ep := s.link.endpoint
+		s.verified = true
+		s.probe = s.c.open(s.ctx, &guard{}, ep, ep.transport, s.sessionFor(ep), s.lastErr, true)
+	}
+}
+
+// sessionFor is what a link beside the present one is opened for.
+func (s *supervisor) sessionFor(ep *endpoint) *clientSession {
+	if s.session != nil {
+		return s.session
+	}
+	return newSession(ep) // of a plain link: not used
+}
+
+// replace makes another link of the same kind, because the server wants one.
+func (s *supervisor) replace() {
+	if s.probe != nil || s.session == nil {
+		return
+	}
+	ep := s.link.endpoint
+	t := ep.transport
+	if s.onFallback() {
+		t = s.opts.Fallback[0]
+	}
+	s.verified = true
+	s.probe = s.c.open(s.ctx, &guard{}, ep, t, s.session, s.lastErr, false)
+}
+
+// probed judges a link that was opened beside the present one. ended says that
+// the present one is gone.
+func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
+	p := s.probe
+	s.probe = nil
+	ep := s.link.endpoint
+	if p.err == nil && !s.verified {
+		s.probe, s.verified = p.verifying(s.ctx, s.c), true
+		return 0, false
+	}
+	err := p.err
+	if err == nil && p.candidate.session == nil { // without a session there is no going on
+		p.candidate.discard()
+		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errUpgrade})
+		return inputRedial, true
+	}
+	if err == nil {
+		err = s.switchTo(p.candidate)
+	}
+	if err != nil && s.ctx.Err() == nil {
+		if s.onFallback() {
+			strike(*s.path(ep), err)
+		}
+		e := explain(err, ep, s.opts, circumstances{transport: ep.transport.Name(), welcomed: s.onFallback()})
+		s.emit(Event{Kind: EventAttemptFailed, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})
+	}
+	s.restartProbes(timer)
+	return 0, false
+}
+
+// switchTo takes a link into use in place of the present one, whose session goes
+// on: what that has not carried to the end is sent again.
+func (s *supervisor) switchTo(cand *candidate) error {
+	old := s.link
+	l, err := s.c.attach(cand, s.epoch, true)
+	if err != nil {
+		cand.discard()
+		return cand.failed(err)
+	}
+	l.flow()
+	l.up, l.despite = old.up, old.despite
+	kind := EventConnected
+	if s.onFallback() && l.transport == l.endpoint.transport.Name() {
+		kind = EventUpgraded
+	}
+	s.link = l
+	s.publish()
+	old.abort()
+	s.emit(Event{Kind: kind, Resumed: true})
+	return nil
+}
+
+// endProbe gives up what is opened beside the link.
+func (s *supervisor) endProbe() {
+	s.probe.end()
+	s.probe = nil
+}
+
+// watchProof has the timer run out when the WebSocket in use has lived.
+func (s *supervisor) watchProof(timer *time.Timer) {
+	if s.canFallBack(s.link.endpoint) && !s.onFallback() {
+		timer.Reset(time.Until(s.link.since.Add(flakyWithin)))
+	} else {
+		timer.Stop()
+	}
+}
+
+// judge takes down a WebSocket that died early, of a cause of its own.
+func (s *supervisor) judge(changed bool) {
+	l := s.link
+	if key := s.path(l.endpoint); key != nil && !s.onFallback() && !changed && time.Since(l.since) < flakyWithin {
+		verdict.Process().Died(*key, time.Now())
+	}
+}
+
+// peerClosed is closed when the peer has closed the session; never on a plain
+// link.
+func (l *live) peerClosed() <-chan struct{} {
+	if l.session == nil {
+		return nil
+	}
+	return l.session.end.PeerClosed()
+}
+
+// over says that a session has ended with its link.
+func (l *live) over(e *CloseError) bool {
+	var refused *pump.Rejected
+	if errors.As(e, &refused) && refused.Status == http.StatusGone {
+		return true
+	}
+	select {
+	case <-l.peerClosed():
+		return true
+	default:
+		return false
+	}
+}
+
+// peerClosed answers the peer's CLOSE. Where it ends the Conn, what was accepted
+// is sent first.
+func (s *supervisor) peerClosed() input {
+	l := s.link
+	end := l.session.end
+	code, reason := end.PeerClose()
+	e := &CloseError{Code: StatusCode(code), Reason: reason, Remote: true}
+	s.endProbe()
+	if e.decision(l.endpoint.stable) == DecisionStop {
+		end.Close(code, "")
+	} else {
+		end.Answer()
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.opts.CloseTimeout)
+	defer cancel()
+	select {
+	case <-end.Done():
+		if !l.Info().Answered {
+			_ = l.Link.Close(ctx, uint16(StatusNormalClosure), "")
+		}
+	case <-l.failed:
+	case <-ctx.Done():
+	}
+	if s.ctx.Err() != nil { // CloseNow, whose request is on its way
+		return s.closeRequested(<-s.c.closing)
+	}
+	return s.lost(e, false)
+}
+
+// sessionClosed decides what follows from a session that the peer had closed
+// while no link was there to tell.
+func (s *supervisor) sessionClosed(ep *endpoint, e *CloseError) input {
+	s.lastErr = e
+	in := s.failed(ep, e, e.decision(ep.stable), 0, finished(e))
+	s.note(Event{Kind: EventAttemptFailed, Attempt: s.attempts, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})
+	if in == inputFailed {
+		s.note(Event{Kind: EventWaiting, Attempt: s.attempts, Delay: s.delay})
+	}
+	return in
+}
