@@ -189,7 +189,7 @@ func (a *attempt) attach(cand *candidate, epoch uint64) (*live, error) {
 	if c.opts.OnConnect != nil && !resumed {
 		c.in.Hold()
 	}
-	l, err := c.attach(cand, epoch, resumed)
+	l, err := c.attach(cand, epoch)
 	if err != nil {
 		cand.discard()
 		a.end()

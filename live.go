@@ -3,6 +3,7 @@ package holdfast
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,6 @@ type live struct {
 	since     time.Time        // when it was connected, OnConnect done
 	up        time.Time        // when the first of the links was that this one goes on from
 	despite   bool             // it was made although the network said offline
-	resumed   bool             // it goes on with the session of the link before
 	session   *clientSession   // nil for a plain link
 	at        *pump.Attachment // its place in the session
 
@@ -37,18 +37,18 @@ type live struct {
 }
 
 // attach makes a candidate a link in use, which is read from here on.
-func (c *Conn) attach(d *candidate, epoch uint64, resumed bool) (*live, error) {
+func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 	now := time.Now()
 	l := &live{Link: d.link, conn: c, transport: d.transport, endpoint: d.endpoint, epoch: epoch, since: now, up: now,
-		resumed: resumed, session: d.session,
-		failed: make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
+		session: d.session,
+		failed:  make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
 	if l.session != nil {
 		at, err := l.session.end.Attach(d.welcome, d.link.Info().Answered)
 		if err != nil {
 			return nil, err
 		}
 		l.at, l.session.ttl = at, d.welcome.ResumeTTL
-		l.session.highest, l.session.detached = at.Number(), time.Time{}
+		l.session.detached = time.Time{}
 		d.offer.at.Store(at)
 		l.run(func() error { return l.at.Write(l.Link, l.stop) })
 	}
@@ -69,6 +69,10 @@ func (l *live) read() error {
 		return pump.ReadPlain(l.Link, l.conn.in, l.epoch, l.stop)
 	}
 	err := l.at.Read(l.Link)
+	var refused *pump.Rejected
+	if errors.As(err, &refused) {
+		return l.refused(refused)
+	}
 	var broken *session.Violation
 	if errors.As(err, &broken) { // tell the peer; there is no answer to wait for
 		ctx, cancel := context.WithCancel(context.Background())
@@ -76,6 +80,18 @@ func (l *live) read() error {
 		_ = l.Link.Close(ctx, broken.Code, "")
 	}
 	return err
+}
+
+// refused is what follows from a REJECT on a link in use.
+func (l *live) refused(r *pump.Rejected) error {
+	switch {
+	case r.Status == http.StatusGone && r.Code != 0: // the session's tombstone
+		l.session.end.Settle(r.RecvNext)
+		return &CloseError{Code: StatusCode(r.Code), Reason: r.Reason, Remote: true, Err: r}
+	case r.Status == http.StatusConflict && r.Attachment > l.at.Number() && !isClosed(l.at.Gone()):
+		return &CloseError{Code: StatusPolicyViolation, Remote: true, Err: errUsedElsewhere}
+	}
+	return r
 }
 
 // flow lets queued messages out.

@@ -27,6 +27,9 @@ func (s *supervisor) serve() input {
 	for {
 		select {
 		case err := <-s.link.failed:
+			if isClosed(s.link.peerClosed()) { // what the peer said before counts
+				return s.peerClosed()
+			}
 			return s.lost(closeError(err), life.Changed() || !changing.IsZero())
 		case <-s.link.peerClosed():
 			return s.peerClosed()

@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	errSessionLost = errors.New("the session is lost: the server no longer knows it")
-	errNotAttached = errors.New("the link is not attached to the session yet")
+	errSessionLost   = errors.New("the session is lost: the server no longer knows it")
+	errUsedElsewhere = errors.New("another program uses this session's secret")
+	errNotAttached   = errors.New("the link is not attached to the session yet")
 )
 
 // clientSession is this end of a session and what opens its links. Who runs the
@@ -27,7 +28,7 @@ type clientSession struct {
 	sid      string
 	ttl      time.Duration // how long the server remembers it without a link
 	detached time.Time     // when the last link ended; zero while there is one
-	highest  uint64        // the last attachment
+	adopted  bool          // a link of it has been told as connected
 }
 
 func newSession(ep *endpoint) *clientSession {

@@ -193,8 +193,7 @@ func (s *supervisor) dial(forced bool) input {
 			if a.err != nil {
 				return s.attemptFailed(ep, a.err)
 			}
-			s.adopt(a.link)
-			s.fellBack(a, key)
+			s.fellBack(a, key, s.adopt(a.link))
 			return inputUp
 		case <-s.c.reconnect:
 			s.force()
@@ -268,17 +267,21 @@ func (s *supervisor) closeRequested(req *closeRequest) input {
 	return inputClose
 }
 
-// adopt takes a fresh link.
-func (s *supervisor) adopt(l *live) {
+// adopt takes a fresh link, and says whether the conversation goes on over it.
+func (s *supervisor) adopt(l *live) (resumed bool) {
 	s.link = l
-	if !l.resumed {
+	resumed = l.session != nil && l.session.adopted
+	if l.session != nil {
+		l.session.adopted = true
+		s.countGaps()
+	} else {
 		s.epoch = l.epoch
 	}
 	if l.despite = s.state == StateOffline; l.despite {
 		s.note(Event{Kind: EventOnline})
 	}
-	s.note(Event{Kind: EventConnected, Attempt: s.attempts, Resumed: l.resumed})
-	if s.epoch > 1 && !l.resumed {
+	s.note(Event{Kind: EventConnected, Attempt: s.attempts, Resumed: resumed})
+	if s.epoch > 1 && !resumed {
 		s.note(Event{Kind: EventGap})
 	}
 	s.attempts, s.settling, l.endpoint.floor = 0, nil, time.Time{}
@@ -291,6 +294,7 @@ func (s *supervisor) adopt(l *live) {
 			k.Learn(s.opts.target(l.endpoint), addr)
 		}
 	}
+	return resumed
 }
 
 // attemptFailed decides what follows from a failed attempt.

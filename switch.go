@@ -34,11 +34,11 @@ func (s *supervisor) onFallback() bool { return s.link.transport != s.link.endpo
 
 // fellBack tells that the fallback carries the connection, and why. What is left
 // of the race goes on as the first probe.
-func (s *supervisor) fellBack(a *attempt, key *verdict.Key) {
+func (s *supervisor) fellBack(a *attempt, key *verdict.Key, resumed bool) {
 	if !s.onFallback() {
 		return
 	}
-	e := Event{Kind: EventFellBack, Resumed: a.link.resumed}
+	e := Event{Kind: EventFellBack, Resumed: resumed}
 	if a.blocked != nil {
 		strike(*key, a.blocked)
 		ep := a.link.endpoint
@@ -128,7 +128,7 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 // on: what that has not carried to the end is sent again.
 func (s *supervisor) switchTo(cand *candidate) error {
 	old := s.link
-	l, err := s.c.attach(cand, s.epoch, true)
+	l, err := s.c.attach(cand, s.epoch)
 	if err != nil {
 		cand.discard()
 		return cand.failed(err)
@@ -184,8 +184,12 @@ func (l *live) over(e *CloseError) bool {
 	if errors.As(e, &refused) && refused.Status == http.StatusGone {
 		return true
 	}
+	return isClosed(l.peerClosed())
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-l.peerClosed():
+	case <-c:
 		return true
 	default:
 		return false
@@ -212,6 +216,7 @@ func (s *supervisor) peerClosed() input {
 		if !l.Info().Answered {
 			_ = l.Link.Close(ctx, uint16(StatusNormalClosure), "")
 		}
+	case <-l.heard:
 	case <-l.failed:
 	case <-ctx.Done():
 	}

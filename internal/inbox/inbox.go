@@ -96,14 +96,30 @@ func New(limit int, onPause func()) *Queue {
 	return &Queue{limit: limit, onPause: onPause, room: make(chan struct{}, 1), held: lane{err: errNotHeld}, notifyAt: -1}
 }
 
-// Held is how many bytes wait to be received, Overhead per message included.
+// Held is how many bytes wait to be received, Overhead per message included. Since
+// Hold, until Release, only what is held for TakeHeld counts, as for Room.
 func (q *Queue) Held() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.size()
 }
 
-func (q *Queue) size() int { return q.ready.size + q.held.size }
+func (q *Queue) size() int {
+	if q.holding {
+		return q.held.size
+	}
+	return q.ready.size
+}
+
+// reached returns what NotifyAt has to call now; the caller does so without the
+// lock.
+func (q *Queue) reached() func() {
+	if q.notifyAt < 0 || q.size() > q.notifyAt {
+		return func() {}
+	}
+	q.notifyAt = -1
+	return q.onRoom
+}
 
 // NotifyAt has f called once, without the lock, when Held falls to level or
 // below; true says that it is there already, and then f is not called. A negative level
@@ -201,14 +217,9 @@ func (q *Queue) take(ctx context.Context, l *lane) (transport.Message, error) {
 	case l.msgs.Len() > 0:
 		m := l.pop()
 		q.resume()
-		var tell func()
-		if q.notifyAt >= 0 && q.size() <= q.notifyAt {
-			q.notifyAt, tell = -1, q.onRoom
-		}
+		tell := q.reached()
 		q.mu.Unlock()
-		if tell != nil {
-			tell()
-		}
+		tell()
 		return m, nil
 	case l.err != nil:
 		defer q.mu.Unlock()
@@ -245,9 +256,11 @@ func (q *Queue) resume() {
 // Hold keeps what comes from now on for TakeHeld.
 func (q *Queue) Hold() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.held.end(errNotHeld)
 	q.holding, q.held = true, lane{}
+	tell := q.reached()
+	q.mu.Unlock()
+	tell()
 }
 
 // EndHeld ends TakeHeld with err, after what came before.
@@ -263,13 +276,15 @@ func (q *Queue) EndHeld(err error) {
 // if EndHeld has not.
 func (q *Queue) Release(forget bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for !forget && q.ready.err == nil && q.held.msgs.Len() > 0 {
 		q.ready.put(q.held.pop())
 	}
 	q.held.end(errNotHeld)
 	q.holding, q.held = false, lane{err: q.held.err}
 	q.resume()
+	tell := q.reached()
+	q.mu.Unlock()
+	tell()
 }
 
 // Drain keeps the reader reading for the sake of the close handshake: what finds

@@ -27,11 +27,20 @@ type Entry struct {
 }
 
 // UseAcks begins a session whose peer takes messages of at most maxMessage
-// bytes. Larger ones that are queued are dropped with ErrTooBig.
+// bytes. Larger ones that are queued are dropped with ErrTooBig, and each Push of
+// one fails with it.
 func (q *Queue) UseAcks(maxMessage int) {
 	q.mu.Lock()
 	defer q.unlock()
 	q.acks.on, q.acks.maxMessage = true, maxMessage
+	q.blocked = slices.DeleteFunc(q.blocked, func(p *push) bool {
+		big := len(p.Data) > maxMessage
+		if big {
+			p.err = ErrTooBig
+			close(p.done)
+		}
+		return big
+	})
 	for i := q.taken; i < q.queue.Len(); {
 		if len(q.queue.At(i).Data) <= maxMessage {
 			i++
@@ -50,10 +59,13 @@ func (q *Queue) Ready() <-chan struct{} { return q.ready }
 func (q *Queue) Wake() { q.wake() }
 
 // TryTake is Take for a session. It does not wait, and appends the group to
-// dst; Written follows.
+// dst; Written follows, which is also when drops are told: TryTake itself calls
+// nobody.
 func (q *Queue) TryTake(dst []Entry) []Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.dropStale()
+	q.taken = 0
 	bytes := 0
 	for i := 0; i < q.queue.Len() && i < maxGroup; i++ {
 		e := q.queue.At(i)
@@ -61,8 +73,8 @@ func (q *Queue) TryTake(dst []Entry) []Entry {
 			break
 		}
 		dst = append(dst, Entry{Message: e.Message, Seq: e.seq, Skip: e.skip})
+		q.taken++
 	}
-	q.taken = len(dst)
 	return dst
 }
 
@@ -120,6 +132,7 @@ func (q *Queue) Relink() {
 // how many were lost.
 func (q *Queue) EndAcks(err error) (unknown int) {
 	q.mu.Lock()
+	defer q.unlock()
 	if !q.limits.Keep {
 		unknown = q.loseKept(err)
 	}
@@ -127,8 +140,7 @@ func (q *Queue) EndAcks(err error) (unknown int) {
 	for i := range q.queue.All() {
 		q.queue.At(i).skip = 0
 	}
-	q.mu.Unlock()
-	return unknown + q.LinkDown(err)
+	return unknown + q.linkDown(err)
 }
 
 // loseKept gives up what was written: it may have arrived.

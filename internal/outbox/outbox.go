@@ -174,9 +174,7 @@ func (q *Queue) fits(n int) bool {
 func (q *Queue) accept(e entry) {
 	q.lastSeq++
 	e.seq = q.lastSeq
-	if q.queue.Len() == 0 {
-		e.skip, q.acks.skip = q.acks.skip, 0
-	}
+	e.skip, q.acks.skip = q.acks.skip, 0
 	if q.limits.MaxAge > 0 {
 		e.at = time.Now()
 	}

@@ -249,6 +249,10 @@ func (q *Queue) Proven() {
 func (q *Queue) LinkDown(err error) (unknown int) {
 	q.mu.Lock()
 	defer q.unlock()
+	return q.linkDown(err)
+}
+
+func (q *Queue) linkDown(err error) (unknown int) {
 	r := &q.receipts
 	unknown = r.unproven
 	if unknown > 0 {

@@ -183,6 +183,9 @@ func (q *Queue) abandon(w *Waiter, err error) {
 		loss.Maybe = true // what is queued will still go out
 	} else if i, end := span(&q.queue, w); i < end && !loss.Maybe {
 		q.bytes -= len(q.removeUnsent(i, false).Data)
+		if q.acks.on {
+			q.wake() // a gap or CLOSE may have waited behind it
+		}
 	}
 	w.finish(loss)
 }

@@ -17,6 +17,7 @@ type Attachment struct {
 	end      *End
 	n        uint64
 	answered bool
+	polled   bool          // the server's, of a link that is answered: the client asks for everything
 	gone     chan struct{} // closed when it is the current one no more
 }
 
@@ -36,12 +37,8 @@ func (a *Attachment) Receive(frames []byte) error {
 	e := a.end
 	e.mu.Lock()
 	err := a.receive(frames)
-	wake := e.at == a && a.wanted()
 	e.armAck()
 	e.unlockAndTell()
-	if wake {
-		e.c.Out.Wake()
-	}
 	return err
 }
 
@@ -67,10 +64,12 @@ func (a *Attachment) receive(frames []byte) error {
 }
 
 // wanted says that the writer has something to do. What merely acknowledges
-// rides in the next request of a link that is answered.
-func (a *Attachment) wanted() bool {
-	s := a.end.s
-	return s.Sendable() || !a.answered && s.Due() || a.end.flowing && a.end.c.Out.Pending() && s.Ready(0)
+// rides in the next request of a link that is answered, but for the last one.
+func (e *End) wanted() bool {
+	if e.at == nil {
+		return false
+	}
+	return e.s.Sendable() || (!e.at.answered || e.parting) && e.s.Due() || e.flowing && e.s.Ready(0) && e.c.Out.Pending()
 }
 
 // armAck sees to it that what was received is acknowledged within ackDelay, and
@@ -80,10 +79,13 @@ func (e *End) armAck() {
 	if e.at == nil || e.ackTimer != nil || !e.s.AckPending() {
 		return
 	}
-	e.ackTimer = time.AfterFunc(ackDelay, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(ackDelay, func() {
 		e.mu.Lock()
-		e.ackTimer = nil
-		due := e.at != nil && e.s.AckPending()
+		due := e.ackTimer == timer && e.s.AckPending()
+		if e.ackTimer == timer {
+			e.ackTimer = nil
+		}
 		if due {
 			e.s.AckNow()
 		}
@@ -92,18 +94,24 @@ func (e *End) armAck() {
 			e.c.Out.Wake()
 		}
 	})
+	e.ackTimer = timer
 }
 
-// watchRoom waits for the receiver to make room that the peer is to know of.
-func (e *End) watchRoom() {
-	if e.c.In.NotifyAt(int(e.s.NotifyAt()), e.roomMade) {
-		e.s.SetHeld(int64(e.c.In.Held()))
+// watchRoom waits for the receiver to make room that the peer is to know of. true
+// says that it has been made, and that an ACK has become due of it. It follows
+// whatever changes the room that the peer knows of. A session without a link
+// leaves the receive queue alone, which may be another one's by then.
+func (e *End) watchRoom() (due bool) {
+	if e.at == nil || !e.c.In.NotifyAt(int(e.s.NotifyAt()), e.roomMade) {
+		return false
 	}
+	e.s.SetHeld(int64(e.c.In.Held()))
+	return e.s.Due()
 }
 
 func (e *End) roomMade() {
 	e.mu.Lock()
-	e.s.SetHeld(int64(e.c.In.Held()))
+	e.watchRoom()
 	due := e.at != nil && e.s.Due()
 	e.mu.Unlock()
 	if due {
@@ -139,10 +147,14 @@ func (a *Attachment) Next(dst []byte, room int) []byte {
 func (e *End) fill(dst []byte, room int) ([]byte, int) {
 	s, out := e.s, e.c.Out
 	s.SetHeld(int64(e.c.In.Held()))
+	if e.parting {
+		e.parting = false
+		s.AckNow()
+	}
 	dst = s.Next(dst, room-len(dst))
 	n := 0
 	e.tellMoved()
-	if e.flowing && !s.Closing() {
+	if e.flowing && s.Ready(0) {
 		e.group = out.TryTake(e.group[:0])
 		for _, m := range e.group {
 			if len(dst) >= room || !s.Ready(len(m.Data)) {
@@ -156,7 +168,9 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 			n++
 		}
 		clear(e.group)
-		if skip := out.TakeSkip(); skip > 0 && n == 0 {
+	}
+	if e.flowing {
+		if skip := out.TakeSkip(); skip > 0 {
 			s.Skip(skip)
 		}
 	}
@@ -170,7 +184,12 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 		s.Ping(id)
 	}
 	dst = s.Next(dst, max(room-len(dst), 0)+wire.MaxHeader+8)
-	e.watchRoom()
+	for e.watchRoom() {
+		dst = s.Next(dst, max(room-len(dst), 0))
+	}
+	if len(dst) == 0 { // what was said last has left
+		e.finish(true)
+	}
 	return dst, 0
 }
 
@@ -197,7 +216,9 @@ func (a *Attachment) Poll() []byte {
 	}
 	e.s.SetHeld(int64(e.c.In.Held()))
 	frames := e.s.Poll()
-	e.watchRoom()
+	if e.watchRoom() {
+		e.c.Out.Wake()
+	}
 	return frames
 }
 
@@ -223,10 +244,12 @@ func (a *Attachment) Detach() {
 	close(a.gone)
 	e.at = nil
 	e.s.Detach()
+	e.c.In.NotifyAt(-1, nil)
 	if e.ackTimer != nil {
 		e.ackTimer.Stop()
 		e.ackTimer = nil
 	}
+	e.finish(false)
 }
 
 // Read moves batches from a link to the session until the link fails; the error
@@ -250,6 +273,7 @@ func (a *Attachment) Read(l transport.Link) error {
 // Write moves batches from the session to a link until stop is closed or the
 // attachment is gone, which is nil, or the link fails.
 func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
+	defer a.end.c.Out.Wake() // the token that it took last may have been the next one's
 	room := maxWrite
 	if a.answered {
 		room = wire.MaxBatch - 2*wire.MaxHeader - 64
@@ -260,7 +284,6 @@ func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
 		case <-stop:
 			return nil
 		case <-a.gone:
-			a.end.c.Out.Wake()
 			return nil
 		default:
 		}

@@ -57,6 +57,7 @@ type End struct {
 	closing   *wire.ClosePayload // to be sent after all
 	peerClose wire.ClosePayload
 	ackTimer  *time.Timer
+	parting   bool // both directions are closed, and the peer is still to be told so
 	heard     heard
 }
 
@@ -79,7 +80,12 @@ func (e *End) RecvNext() (next, window uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.s.SetHeld(int64(e.c.In.Held()))
-	return e.s.RecvNext(), e.s.Window()
+	next, window = e.s.RecvNext(), e.s.Window()
+	e.watchRoom()
+	if e.at != nil && e.s.Due() {
+		e.c.Out.Wake()
+	}
+	return next, window
 }
 
 // Epoch is the Message.Epoch of what comes next.
@@ -98,7 +104,7 @@ func (e *End) Attach(w wire.WelcomePayload, answered bool) (*Attachment, error) 
 		e.mu.Unlock()
 		return nil, err
 	}
-	return e.attached(n, answered), nil
+	return e.attached(&Attachment{end: e, n: n, answered: answered}), nil
 }
 
 // Attached takes the client's ATTACH. session.ErrStale means that another link
@@ -109,15 +115,16 @@ func (e *End) Attached(p wire.AttachPayload, answered bool) (*Attachment, error)
 		e.mu.Unlock()
 		return nil, err
 	}
-	return e.attached(p.Attachment, answered), nil
+	return e.attached(&Attachment{end: e, n: p.Attachment, answered: answered, polled: answered}), nil
 }
 
-func (e *End) attached(n uint64, answered bool) *Attachment {
+func (e *End) attached(a *Attachment) *Attachment {
 	if e.at != nil {
 		close(e.at.gone)
 	}
-	a := &Attachment{end: e, n: n, answered: answered, gone: make(chan struct{})}
+	a.gone = make(chan struct{})
 	e.at = a
+	e.finish(false)
 	e.mu.Unlock()
 	e.c.Out.Relink()
 	e.c.Out.Wake()
@@ -210,8 +217,9 @@ func (e *End) PeerClose() (code uint16, reason string) {
 	return e.peerClose.Code, e.peerClose.Reason
 }
 
-// Done is closed when both directions have been closed and the peer has
-// acknowledged it.
+// Done is closed when both directions have been closed, the peer has
+// acknowledged it, and Write has told the peer the same: the link may go. Where
+// the peer polls, what it is told rides in the next answer, and Done does not wait.
 func (e *End) Done() <-chan struct{} { return e.done }
 
 // Settle takes what a tombstone tells: the frame that the peer wanted next.
@@ -226,6 +234,7 @@ func (e *End) Dropped() {
 	e.mu.Lock()
 	e.s.Drop(e.c.Out.Dropped())
 	e.mu.Unlock()
+	e.c.Out.Wake() // a gap needs no window
 }
 
 // Rejected is a REJECT: the peer does not want the session, or the link.
@@ -266,19 +275,38 @@ func (k *sink) Closed(code uint16, reason string) {
 	close(k.peerClosed)
 }
 
+// finish closes done if both directions are closed, and the peer either knows it
+// (told) or is not to be told by Write.
+func (e *End) finish(told bool) {
+	if !e.s.Done() || !told && e.at != nil && !e.at.polled {
+		return
+	}
+	select {
+	case <-e.done:
+	default:
+		close(e.done)
+	}
+}
+
 // unlockAndTell releases the lock, and tells what was heard under it.
 func (e *End) unlockAndTell() {
 	h := e.heard
 	e.heard = heard{}
 	e.tellMoved()
 	if e.s.Done() {
+		e.finish(false)
 		select {
 		case <-e.done:
 		default:
-			close(e.done)
+			e.parting = true
+			e.s.AckNow()
 		}
 	}
+	wake := e.wanted()
 	e.mu.Unlock()
+	if wake {
+		e.c.Out.Wake()
+	}
 	if h.acked > 0 {
 		e.c.Out.Acknowledge(h.acked)
 	}

@@ -71,6 +71,10 @@ type end struct {
 	inbox  []int64
 	held   int64
 	closed bool
+
+	// What never goes back, as last seen.
+	edge                int64
+	seenNext, seenAcked uint64
 }
 
 func newEnd(name string, c Config, m mutation) *end {
@@ -247,6 +251,8 @@ func (e *end) check() {
 	must(int64(cap(s.part)) <= s.c.MaxMessage, "%s has %d bytes of a message", e.name, cap(s.part))
 	must(e.held <= s.held, "%s knows of %d held, not %d", e.name, s.held, e.held)
 	must(s.edge <= e.offset(peer.s.recvNext)+peer.s.granted, "%s thinks that there is room up to %d", e.name, s.edge)
+	must(s.edge >= e.edge && s.peerNext >= e.seenNext && s.acked >= e.seenAcked, "%s went back", e.name)
+	e.edge, e.seenNext, e.seenAcked = s.edge, s.peerNext, s.acked
 	must(s.cursor > s.acked && s.cursor <= s.sent+1, "%s goes on at %d", e.name, s.cursor)
 }
 
@@ -288,6 +294,7 @@ func (e *end) checkBuffer() {
 		must(last >= it.first, "%s: items out of order at %d", e.name, it.first)
 		must(it.typ != wire.Gap || !wasGap, "%s: two gaps at %d", e.name, it.first)
 		wasGap = it.typ == wire.Gap
+		must(!wasGap || it.first > s.acked, "%s: a gap at %d, which is acknowledged", e.name, it.first)
 		if !wasGap {
 			t := &e.units[u]
 			must(t.first == it.first && t.last == last && !t.gone && t.kind == it.typ && t.id == it.id, "%s: another item than %d is buffered", e.name, t.first)

@@ -54,7 +54,7 @@ func (e *end) batch(room int) []wire.Frame {
 	due := e.s.Due() || e.s.Sendable()
 	b := e.s.Next(nil, room)
 	must(len(b) <= room, "%s sends %d bytes, with room for %d", e.name, len(b), room)
-	must(due == (len(b) > 0), "%s: %d bytes come, though something due is %v", e.name, len(b), due)
+	must(due == (len(b) > 0) || room < 80<<10 && len(b) == 0, "%s: %d bytes come, though something due is %v", e.name, len(b), due)
 	e.watch()
 	return parse(b)
 }

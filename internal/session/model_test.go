@@ -97,13 +97,20 @@ func (m *model) accept(t *rapid.T, e *end) {
 }
 
 func (m *model) room(t *rapid.T) int {
-	return rapid.SampledFrom([]int{80 << 10, wire.MaxBatch}).Draw(t, "room")
+	return rapid.SampledFrom([]int{0, 31, 100, 80 << 10, wire.MaxBatch, wire.MaxBatch}).Draw(t, "room")
 }
 
-// pick draws a link; nil if there is none.
+// pick draws a link, most often the client's; nil if there is none.
 func (m *model) pick(t *rapid.T) *link {
 	if len(m.links) == 0 {
 		return nil
+	}
+	if rapid.IntRange(0, 3).Draw(t, "current") > 0 {
+		for _, l := range m.links {
+			if l.currentAt(m.client) {
+				return l
+			}
+		}
 	}
 	return m.links[rapid.IntRange(0, len(m.links)-1).Draw(t, "link")]
 }
@@ -186,15 +193,18 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	})
 
 	// The links.
-	add(1, "open", func(t *rapid.T) { m.open(rapid.Bool().Draw(t, "polling")) })
-	onLink(2, "welcome", func(_ *rapid.T, l *link) { m.welcome(l) })
-	onLink(3, "attach", func(_ *rapid.T, l *link) {
-		if l.welcome != nil {
-			l.attach()
+	add(1, "open", func(t *rapid.T) { m.welcome(m.open(rapid.Bool().Draw(t, "polling"))) })
+	add(1, "attach", func(t *rapid.T) {
+		if i := slices.IndexFunc(m.links, func(l *link) bool { return l.welcome != nil }); i >= 0 {
+			m.links[i].attach()
 		}
 	})
-	add(1, "connect", func(t *rapid.T) { m.connect(rapid.Bool().Draw(t, "polling")) })
-	onLink(2, "cut", func(t *rapid.T, l *link) {
+	add(1, "reconnect", func(t *rapid.T) {
+		if !m.client.s.linked || rapid.IntRange(0, 9).Draw(t, "again") == 0 {
+			m.connect(rapid.Bool().Draw(t, "polling"))
+		}
+	})
+	onLink(1, "cut", func(t *rapid.T, l *link) {
 		l.up, l.down, l.cut = truncate(t, l.up), truncate(t, l.down), true
 	})
 	onLink(2, "notice", func(t *rapid.T, l *link) {
@@ -203,57 +213,49 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		}
 	})
 	onEnd(12, "flush", func(t *rapid.T, e *end) {
-		room := m.room(t)
 		for _, l := range m.links {
-			l.flush(e, room)
+			if l.currentAt(e) {
+				l.flush(e, m.room(t))
+			}
 		}
 	})
-	onLink(12, "deliver", func(t *rapid.T, l *link) { l.deliver(rapid.Bool().Draw(t, "up")) })
-	onLink(16, "poll", func(t *rapid.T, l *link) {
-		if l.polling {
-			m.pollStep(t, l)
-		}
-	})
+	onLink(16, "step", m.step)
 	return actions
 }
 
-// pollStep moves a polling link on, or lets something of it be lost.
-func (m *model) pollStep(t *rapid.T, l *link) {
+// step moves a link on, or lets something on it be lost.
+func (m *model) step(t *rapid.T, l *link) {
 	whole := func(list []wire.Frame) []wire.Frame { return list }
 	part := func(list []wire.Frame) []wire.Frame { return prefix(t, list) }
 	again := func() bool { return rapid.IntRange(0, 4).Draw(t, "again") == 0 }
-	switch rapid.IntRange(0, 19).Draw(t, "step") {
-	case 0, 1:
-		l.poll()
-	case 2, 3, 4:
-		if len(l.polls) > 0 {
-			l.pollArrives(rapid.IntRange(0, len(l.polls)-1).Draw(t, "which"), again())
+	which := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "which") }
+	var can []func()
+	add := func(ok bool, weight int, do func()) {
+		for ; ok && weight > 0; weight-- {
+			can = append(can, do)
 		}
-	case 5, 6:
-		l.pollAnswered()
-	case 7, 8, 9:
-		l.answerArrives(whole)
-	case 10:
-		l.answerArrives(part)
-	case 11: // the poll or its answer is lost: the client asks again
-		l.answers, l.waiting = nil, false
-	case 12, 13:
-		l.send(m.room(t))
-	case 14, 15:
-		if len(l.sends) > 0 {
-			l.sendArrives(rapid.IntRange(0, len(l.sends)-1).Draw(t, "which"), again(), whole)
-		}
-	case 16: // the server takes a part only
-		if len(l.sends) > 0 {
-			l.sendArrives(rapid.IntRange(0, len(l.sends)-1).Draw(t, "which"), again(), part)
-		}
-	case 17, 18:
-		l.sendAnswered()
-	case 19: // the answer is lost: the same body is sent again
-		if l.sending != nil {
+	}
+	add(len(l.up) > 0, 1, func() { l.deliver(true) })
+	add(len(l.down) > 0, 1, func() { l.deliver(false) })
+	if l.polling {
+		current := l.currentAt(l.client)
+		add(current && !l.waiting, 3, l.poll)
+		add(len(l.polls) > 0, 3, func() { l.pollArrives(which(len(l.polls)), again()) })
+		add(l.hanging && (l.server.s.Due() || l.server.s.Sendable()), 3, l.pollAnswered)
+		add(len(l.answers) > 0, 3, func() { l.answerArrives(whole) })
+		add(len(l.answers) > 0, 1, func() { l.answerArrives(part) })
+		add(l.waiting, 1, func() { l.answers, l.waiting = nil, false }) // lost: the client asks again
+		add(current && l.sending == nil && l.client.s.Sendable(), 3, func() { l.send(m.room(t)) })
+		add(len(l.sends) > 0, 3, func() { l.sendArrives(which(len(l.sends)), again(), whole) })
+		add(len(l.sends) > 0, 1, func() { l.sendArrives(which(len(l.sends)), again(), part) })
+		add(l.sendAnswer != nil, 3, l.sendAnswered)
+		add(l.sending != nil, 1, func() { // lost: the client sends it again
 			l.sendAnswer = nil
 			l.sends = append(l.sends, l.sending)
-		}
+		})
+	}
+	if len(can) > 0 {
+		can[which(len(can))]()
 	}
 }
 

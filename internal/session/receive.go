@@ -210,17 +210,3 @@ func (s *Session) receiveClose(f wire.Frame, to Sink) error {
 // RecvNext is the number of the frame that is wanted next, for HELLO and
 // WELCOME; 1 at first.
 func (s *Session) RecvNext() uint64 { return s.recvNext }
-
-// Settle says that the session is gone and its tombstone told the next frame
-// that the peer wanted: the messages that came whole before it count as
-// acknowledged. 0 means that it is not known.
-func (s *Session) Settle(recvNext uint64, to Sink) {
-	recvNext = min(recvNext, s.sent+1)
-	if recvNext <= s.acked {
-		return
-	}
-	if i := s.find(recvNext); i < s.items.Len() {
-		recvNext = s.items.At(i).first // what the peer was assembling is lost
-	}
-	s.takeAck(recvNext-1, to)
-}

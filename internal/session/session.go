@@ -86,7 +86,8 @@ type Config struct {
 	MaxMessage int64
 	// Window is how many bytes of received frames, wire.Overhead each
 	// included, may be held before the peer is held back. When nothing is held,
-	// one message of MaxMessage is taken whatever Window says.
+	// one message of MaxMessage is taken whatever Window says, and of what
+	// follows it half of Window or four frames at most.
 	Window int64
 }
 

@@ -23,7 +23,7 @@ func (s *Session) NotifyAt() int64 {
 	if at := s.c.Window - s.partCost - need; at >= 0 {
 		return at
 	}
-	if s.rest() >= need {
+	if s.roomAt(0) >= need {
 		return 0
 	}
 	return -1
@@ -32,21 +32,33 @@ func (s *Session) NotifyAt() int64 {
 // rest is what the rest of the largest message costs.
 func (s *Session) rest() int64 { return cost(s.c.MaxMessage - int64(len(s.part))) }
 
+// frame is what the largest frame costs that the peer can have next.
+func (s *Session) frame() int64 {
+	return min(wire.MaxPayload, s.c.MaxMessage-int64(len(s.part))) + wire.Overhead
+}
+
 // room is the window as it could be granted now.
-func (s *Session) room() int64 {
-	w := max(0, s.c.Window-s.held-s.partCost)
-	if s.held == 0 { // else a message larger than Window would never end
-		w = max(w, s.rest())
+func (s *Session) room() int64 { return s.roomAt(s.held) }
+
+// roomAt is the window with so much held. When nothing is, a message larger than
+// Window goes on: a frame begins it, and its rest is granted step by step, so
+// that not much more than that message comes in.
+func (s *Session) roomAt(held int64) int64 {
+	w := max(0, s.c.Window-held-s.partCost)
+	switch {
+	case held > 0:
+		return w
+	case s.partFirst == 0:
+		return max(w, s.frame())
 	}
-	return w
+	return max(w, min(s.rest(), max(s.c.Window/2, 4*frameCost)))
 }
 
 // reopened is the room that is worth an ACK: a quarter of the window more than
 // the peer knows of, or space for the largest frame that it can have next.
 func (s *Session) reopened() int64 {
 	need := s.granted + max(1, s.c.Window/4)
-	frame := min(wire.MaxPayload, s.c.MaxMessage-int64(len(s.part))) + wire.Overhead
-	if s.granted < frame {
+	if frame := s.frame(); s.granted < frame {
 		need = min(need, frame)
 	}
 	return need

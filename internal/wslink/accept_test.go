@@ -6,12 +6,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -272,10 +275,22 @@ func (w *late) WriteHeader(code int)        { w.code = code }
 func (w *late) WriteHeaderNow()             { w.ResponseWriter.WriteHeader(w.code) }
 func (w *late) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// hurried leaves its deadlines on what it gives away, as it may.
+type hurried struct{ http.ResponseWriter }
+
+func (w hurried) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, brw, err := w.ResponseWriter.(http.Hijacker).Hijack()
+	if err == nil {
+		err = conn.SetDeadline(time.Unix(1, 0))
+	}
+	return conn, brw, err
+}
+
 func TestAcceptThroughWrappers(t *testing.T) {
 	for name, wrap := range map[string]func(http.ResponseWriter) http.ResponseWriter{
 		"wrapped": func(w http.ResponseWriter) http.ResponseWriter { return wrapped{wrapped{w}} },
 		"late":    func(w http.ResponseWriter) http.ResponseWriter { return &late{ResponseWriter: w} },
+		"hurried": func(w http.ResponseWriter) http.ResponseWriter { return hurried{w} },
 	} {
 		url := httpServer(t, func(w http.ResponseWriter, r *http.Request) { accepting(t, nil, echoLink)(wrap(w), r) })
 		l, err := wslink.New().Dial(testContext(t), request(t, url))
@@ -418,19 +433,67 @@ func writeFor(l transport.Link) error {
 	}
 }
 
-// Over TLS too Abort waits for nobody.
+// Over TLS too Abort waits for nobody: tls.Conn would say goodbye first.
 func TestServersLinkIsAbortedUnderTLS(t *testing.T) {
-	aborted := make(chan error, 1)
-	wss, cfg := tlsServer(t, accepting(t, nil, func(l transport.Link) {
-		written := make(chan error, 1)
-		go func() { written <- writeFor(l) }()
-		readOn(l)
+	certificate := testCertificate(t)
+	synctest.Test(t, func(t *testing.T) {
+		nw := memnet.New()
+		ln, err := nw.Listen("127.0.0.1:443")
+		require.NoError(t, err)
+		stuck := &stuckListener{Listener: ln}
+		aborted := make(chan time.Duration, 1)
+		s := &http.Server{
+			TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
+			Handler: accepting(t, nil, func(l transport.Link) {
+				stuck.on.Store(true)
+				start := time.Now()
+				l.Abort()
+				aborted <- time.Since(start)
+			}),
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.ServeTLS(stuck, "", "") }()
+		r := request(t, "wss://127.0.0.1/")
+		r.DialContext, r.TLSConfig = nw.DialContext, &tls.Config{InsecureSkipVerify: true}
+		l, err := wslink.New().Dial(t.Context(), r)
+		require.NoError(t, err)
+		assert.Zero(t, <-aborted)
 		l.Abort()
-		aborted <- <-written
-	}))
-	r := request(t, wss)
-	r.TLSConfig = cfg
-	l := dial(t, r) // and does not read
-	require.ErrorIs(t, receive(t, aborted), net.ErrClosed)
-	l.Abort()
+		require.NoError(t, s.Close())
+		<-served
+	})
+}
+
+// stuckListener has connections that, once on, write nothing until they are closed.
+type stuckListener struct {
+	net.Listener
+	on atomic.Bool
+}
+
+func (l *stuckListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &stuckConn{Conn: c, on: &l.on, closed: make(chan struct{})}, nil
+}
+
+type stuckConn struct {
+	net.Conn
+	on     *atomic.Bool
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.on.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }

@@ -20,7 +20,8 @@ func join(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
 func masked(head byte, payload ...byte) []byte {
 	b := frame(head, payload...)
 	b[1] |= 0x80
-	return append(b[:2:2], append([]byte{0, 0, 0, 0}, b[2:]...)...)
+	at := len(b) - len(payload)
+	return join(b[:at], []byte{0, 0, 0, 0}, payload)
 }
 
 func TestBrokenProtocol(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 )
 
 // helloText is the text of hello in a header.
-const helloText = "SECRET-_SECRET"
+const helloText = "SECRET-_SECRETxx"
 
 // session is one whose HELLO shows in dialError if it gets into an error.
 type session struct{ transport.Session }
