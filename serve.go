@@ -141,7 +141,7 @@ func (s *supervisor) networkChanged() (in input, ended bool) {
 // caused it.
 func (s *supervisor) lost(e *CloseError, changed bool) input {
 	ep := s.link.endpoint
-	s.judge(changed)
+	s.judge(e, changed)
 	stable := s.drop(e)
 	switch {
 	case e.Remote: // the peer has spoken

@@ -161,10 +161,14 @@ func (s *supervisor) watchProof(timer *time.Timer) {
 	}
 }
 
-// judge takes down a WebSocket that died early, of a cause of its own.
-func (s *supervisor) judge(changed bool) {
+// judge takes down a WebSocket that died early without a word, and not of a
+// change of the network.
+func (s *supervisor) judge(e *CloseError, changed bool) {
 	l := s.link
-	if key := s.path(l.endpoint); key != nil && !s.onFallback() && !changed && time.Since(l.since) < flakyWithin {
+	if e.Remote || changed {
+		return
+	}
+	if key := s.path(l.endpoint); key != nil && !s.onFallback() && time.Since(l.since) < flakyWithin {
 		verdict.Process().Died(*key, time.Now())
 	}
 }

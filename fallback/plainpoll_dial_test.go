@@ -54,6 +54,7 @@ func TestPlainPollLink(t *testing.T) {
 		assert.Equal(t, w.start.Add(7*time.Second), l.LastRead())
 		assert.Equal(t, 1, connected)
 		require.NoError(t, l.Close(t.Context(), 4000, ""))
+		assert.LessOrEqual(t, w.net.Conns(), 1, "this side's end is closed at once")
 	})
 }
 

@@ -98,7 +98,7 @@ func (l *plainLink) describe(a *answer) *transport.Info {
 // Info tells how the link was made.
 func (l *plainLink) Info() *transport.Info { return l.info }
 
-// LastRead is when bytes of any answer last arrived.
+// LastRead is when bytes last arrived on one of the connections.
 func (l *plainLink) LastRead() time.Time { return l.pulse.last() }
 
 // Ping is not possible: no answer proves that anything was read.

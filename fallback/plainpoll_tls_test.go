@@ -164,7 +164,9 @@ func TestPlainPollThroughProxies(t *testing.T) {
 		req := <-seen
 		assert.Equal(t, http.MethodConnect, req.Method)
 		assert.True(t, strings.HasPrefix(req.Header.Get("Proxy-Authorization"), "Basic "))
-		assert.Equal(t, proxyTLS, req.TLS != nil)
+		if assert.Equal(t, proxyTLS, req.TLS != nil); proxyTLS {
+			assert.Empty(t, req.TLS.ServerName, "the proxy is an address")
+		}
 		<-seen // the POST's
 
 		r = loopbackRequest(t, plain.URL, cfg)

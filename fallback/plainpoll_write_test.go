@@ -4,6 +4,7 @@ package fallback_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -245,6 +246,32 @@ func TestPlainPollAbortEndsWrite(t *testing.T) {
 		assert.Zero(t, n)
 		assert.ErrorIs(t, err, net.ErrClosed)
 		assert.Len(t, w.times("POST"), 1)
+	})
+}
+
+func TestPlainPollAbortEndsDial(t *testing.T) {
+	plainBubble(t, posting(hold), func(t *testing.T, w *plainWorld) {
+		r := w.request()
+		dials, returned := 0, make(chan struct{})
+		r.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; dials == 1 {
+				return w.net.DialContext(ctx, network, addr)
+			}
+			<-ctx.Done()
+			close(returned)
+			return nil, ctx.Err()
+		}
+		l, err := fallback.PlainPoll(fallback.PlainPollOptions{}).Dial(t.Context(), r)
+		require.NoError(t, err)
+		ended := make(chan error)
+		go func() {
+			_, err := l.Write(texted("a"))
+			ended <- err
+		}()
+		synctest.Wait()
+		l.Abort()
+		assert.Equal(t, net.ErrClosed, <-ended)
+		<-returned
 	})
 }
 

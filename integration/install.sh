@@ -50,3 +50,10 @@ fi
 
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+
+# Nor are they to start with the system next time.
+if command -v systemctl >/dev/null; then
+	for name in "${missing[@]}"; do
+		systemctl --quiet disable "$name" 2>/dev/null || true
+	done
+fi

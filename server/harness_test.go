@@ -10,12 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -401,5 +399,8 @@ func (s *Server) count() int {
 	return len(s.sessions.all)
 }
 
-var _ = sync.Mutex{}
-var _ = assert.Equal
+func withValue(h http.Handler, key, value any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key, value)))
+	})
+}

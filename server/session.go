@@ -113,10 +113,11 @@ func (s *Session) Flush(ctx context.Context) error {
 	if err := checkContext(ctx); err != nil {
 		return err
 	}
+	waiter := s.out.Flush()
 	if paused, _ := s.in.Paused(); paused && s.plain != nil {
 		s.out.FailWaiters(holdfast.ErrReceiveBufferFull)
 	}
-	err := s.out.Wait(ctx, s.out.Flush(), s.srv.opts.Keepalive.Timeout, holdfast.ErrNoPong)
+	err := s.out.Wait(ctx, waiter, s.srv.opts.Keepalive.Timeout, holdfast.ErrNoPong)
 	var loss *outbox.Loss
 	if !errors.As(err, &loss) {
 		return err
@@ -140,7 +141,7 @@ func (s *Session) Receive(ctx context.Context) (holdfast.Message, error) {
 		return holdfast.Message{}, err
 	}
 	m, err := s.in.Receive(ctx)
-	if err != nil && ctx.Err() != nil && s.ctx.Err() != nil && context.Cause(ctx) == context.Cause(s.ctx) {
+	if err != nil && s.endedWith(ctx) {
 		return s.in.Receive(context.Background()) // has ended, so it does not wait
 	}
 	return m, err
@@ -200,10 +201,16 @@ func (s *Session) CloseWith(ctx context.Context, code holdfast.StatusCode, reaso
 // reason is why a call failed: where the handler's context ended with the
 // session, that.
 func (s *Session) reason(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) && s.ctx.Err() != nil && context.Cause(ctx) == context.Cause(s.ctx) {
+	if ctx != nil && errors.Is(err, context.Canceled) && s.endedWith(ctx) {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// endedWith says that ctx has ended because the session has: it is the handler's,
+// or made from that.
+func (s *Session) endedWith(ctx context.Context) bool {
+	return s.ctx.Err() != nil && ctx.Err() != nil && context.Cause(ctx) == context.Cause(s.ctx)
 }
 
 func checkContext(ctx context.Context) error {

@@ -57,7 +57,8 @@ type End struct {
 	closing   *wire.ClosePayload // to be sent after all
 	peerClose wire.ClosePayload
 	ackTimer  *time.Timer
-	parting   bool // both directions are closed, and the peer is still to be told so
+	parted    bool // both directions are closed
+	parting   bool // and the peer is still to be told so
 	heard     heard
 }
 
@@ -293,11 +294,9 @@ func (e *End) unlockAndTell() {
 	h := e.heard
 	e.heard = heard{}
 	e.tellMoved()
-	if e.s.Done() {
-		e.finish(false)
-		select {
-		case <-e.done:
-		default:
+	if e.s.Done() && !e.parted {
+		e.parted = true
+		if e.finish(false); e.at != nil && !e.at.polled {
 			e.parting = true
 			e.s.AckNow()
 		}

@@ -71,6 +71,8 @@ type end struct {
 	inbox  []int64
 	held   int64
 	closed bool
+	// largest is the most that a message in assembly has cost.
+	largest int64
 
 	// What never goes back, as last seen.
 	edge                int64
@@ -246,7 +248,11 @@ func (e *end) check() {
 	must(s.peerClosed == e.closed, "%s: CLOSE got lost", e.name)
 	e.checkBuffer()
 	// The window.
-	most := max(s.c.Window, cost(s.c.MaxMessage))
+	e.largest = max(e.largest, s.partCost)
+	most := max(s.c.Window, min(s.c.MaxMessage, wire.MaxPayload)+wire.Overhead)
+	if e.largest > 0 { // a message of several frames goes on beyond the window
+		most = max(most, min(cost(s.c.MaxMessage), e.largest+max(s.c.Window/2, 4*frameCost)))
+	}
 	must(s.granted >= 0 && e.held+s.partCost+s.granted <= most, "%s holds %d, has %d, and granted %d", e.name, e.held, s.partCost, s.granted)
 	must(int64(cap(s.part)) <= s.c.MaxMessage, "%s has %d bytes of a message", e.name, cap(s.part))
 	must(e.held <= s.held, "%s knows of %d held, not %d", e.name, s.held, e.held)

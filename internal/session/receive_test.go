@@ -158,6 +158,32 @@ func TestBeyondTheWindowChangesNothing(t *testing.T) {
 	assert.Equal(t, []string{"binary b"}, sink.heard())
 }
 
+func TestSmallMessagesDoNotFillTheRoomOfALargeOne(t *testing.T) {
+	_, server := attachedPair(t, Config{MaxMessage: 32 << 20, Window: 1 << 20})
+	var sink record
+	var err error
+	for seq := uint64(1); err == nil; seq++ {
+		err = server.Receive(1, data(seq, 0, strings.Repeat("a", 10_000)), &sink)
+		if len(server.Next(nil, wire.MaxBatch)) > 0 {
+			server.SetHeld(server.held) // nothing is taken
+		}
+	}
+	require.ErrorIs(t, err, ErrFull)
+	assert.LessOrEqual(t, server.held, int64(1<<20))
+}
+
+func TestMessageLargerThanTheWindow(t *testing.T) {
+	client, server := attachedPair(t, Config{MaxMessage: 2 << 20, Window: 1000})
+	var toServer, toClient counter
+	client.Send(1, transport.Binary, make([]byte, 2<<20))
+	for range 50 {
+		pass(t, nil, client, server, &toServer)
+		pass(t, nil, server, client, &toClient)
+	}
+	assert.Equal(t, 1, toServer.messages)
+	assert.Equal(t, uint64(1), toClient.acked)
+}
+
 func TestDuplicatesAreAcknowledgedAgain(t *testing.T) {
 	client, server := attachedPair(t, wide)
 	var sink record

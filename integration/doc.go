@@ -1,0 +1,2 @@
+// Package integration tests Holdfast through real middleboxes. See the tests.
+package integration
