@@ -94,6 +94,21 @@ func TestLongPollOpenRejected(t *testing.T) {
 	}
 }
 
+// The id stands in a header.
+func TestLongPollSIDThatCannotBeSent(t *testing.T) {
+	for _, sid := range []string{"", "a b", "a\r\nX-Evil: 1", "ä"} {
+		longBubble(t, func(t *testing.T, w *longWorld) {
+			welcome := wire.Append(nil, wire.Frame{Type: wire.Welcome, Payload: wire.WelcomePayload{SID: sid}.Append(nil)})
+			w.open = ours(200, welcome)
+			l := w.link(t)
+			defer l.Abort()
+			assert.Equal(t, welcome, readBatch(t, l))
+			assert.ErrorContains(t, readFails(t, l), "no session")
+			assert.Empty(t, w.of("poll"))
+		})
+	}
+}
+
 func TestLongPollOpenAnswers(t *testing.T) {
 	cases := map[string]struct {
 		h      http.HandlerFunc

@@ -154,7 +154,7 @@ func (l *longLink) readBody(dog *watchdog, q *query, res *result) ([]byte, error
 		if len(batch) == cap(batch) {
 			batch = append(batch, 0)[:len(batch)]
 		}
-		n, err := res.resp.Body.Read(batch[len(batch):min(cap(batch), start+wire.MaxBatch+1)])
+		n, err := res.resp.Body.Read(batch[len(batch):cap(batch)])
 		batch = batch[:len(batch)+n]
 		if n > 0 {
 			l.pulse.beat()
@@ -215,7 +215,7 @@ func (a *attempts) again(res *result) bool {
 	switch {
 	case res.kind == local:
 		return false
-	case res.resp != nil && res.resp.StatusCode == http.StatusUnauthorized && res.kind != cut:
+	case res.resp != nil && res.resp.StatusCode == http.StatusUnauthorized:
 		once = &a.unauthorized
 	case res.kind == refused:
 		return false

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-ws/holdfast/fallback"
+	"github.com/holdfast-ws/holdfast/internal/memnet"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
@@ -243,6 +244,20 @@ func TestLongPollHangIsHalved(t *testing.T) {
 		t.Run(name, func(t *testing.T) { longBubble(t, halved(1)) })
 		t.Run(name+", HTTP/2", func(t *testing.T) { longBubble2(t, halved(2)) })
 	}
+	t.Run("a reset", func(t *testing.T) {
+		longBubble(t, func(t *testing.T, w *longWorld) {
+			w.poll = then(held(5*time.Second, func(rw http.ResponseWriter, _ *http.Request) {
+				c, _, err := rw.(http.Hijacker).Hijack()
+				if assert.NoError(t, err) {
+					c.(*memnet.Conn).Reset()
+				}
+			}), theirs(500), ours(200, longPing()))
+			l := w.dial(t)
+			defer l.Abort()
+			assert.Equal(t, longPing(), readBatch(t, l))
+			assert.Equal(t, "10000", w.of("poll")[2].header.Get("Holdfast-Hang"))
+		})
+	})
 	t.Run("too soon", func(t *testing.T) {
 		longBubble(t, func(t *testing.T, w *longWorld) {
 			w.poll = held(5*time.Second-1, theirs(504))
@@ -325,6 +340,21 @@ func TestLongPollSlowAnswer(t *testing.T) {
 	})
 }
 
+// Pings of HTTP/2 are answered by whoever is next, not by the server.
+func TestLongPollPingsOfHTTP2AreNoLife(t *testing.T) {
+	longBubble2(t, func(t *testing.T, w *longWorld) {
+		w.poll = held(20*time.Second, ours(200, longPing()))
+		l := w.dial(t)
+		defer l.Abort()
+		go func() {
+			time.Sleep(20*time.Second - 1)
+			assert.True(t, l.LastRead().Equal(w.start))
+		}()
+		readBatch(t, l)
+		assert.Equal(t, 20*time.Second, l.LastRead().Sub(w.start))
+	})
+}
+
 func TestLongPollUnauthorized(t *testing.T) {
 	good := ours(200, longPing())
 	for name, no := range map[string]http.HandlerFunc{"ours": wordless(401), "theirs": theirs(401)} {
@@ -352,8 +382,9 @@ func TestLongPollUnauthorized(t *testing.T) {
 func TestLongPollAuthorizeFails(t *testing.T) {
 	longBubble(t, func(t *testing.T, w *longWorld) {
 		cause := errors.New("no token")
-		fail := false
+		fail, calls := false, 0
 		w.request.Authorize = authorize(func(*http.Request) error {
+			calls++
 			if fail {
 				return cause
 			}
@@ -370,6 +401,7 @@ func TestLongPollAuthorizeFails(t *testing.T) {
 		n, err := l.Write(batch(longAck(1)))
 		require.ErrorIs(t, err, cause)
 		assert.Zero(t, n, "nothing has left")
+		assert.Equal(t, 3, calls, "its errors are not tried again here")
 		assert.Empty(t, w.of("poll"))
 		assert.Empty(t, w.of("send"))
 	})

@@ -347,6 +347,7 @@ func TestLongPollAuthorizeSeesNoSecret(t *testing.T) {
 			} else {
 				r.Header.Set("X-Token", "t")
 				r.Header.Set("Holdfast-Op", "close")
+				r.Header.Set("holdfast-poll", "9")
 			}
 			r.URL.Path = "/b"
 			return nil
@@ -366,6 +367,7 @@ func TestLongPollAuthorizeSeesNoSecret(t *testing.T) {
 		assert.Equal(t, "/b?token=SECRET", sends[0].uri)
 		assert.Equal(t, longCredential, sends[0].header.Get("Holdfast-Session"))
 		assert.Equal(t, "t", sends[1].header.Get("X-Token"))
+		assert.Empty(t, sends[1].header.Get("Holdfast-Poll"))
 		assert.Equal(t, longAck(1), sends[1].body)
 		assert.Equal(t, 3, calls)
 	})

@@ -77,7 +77,7 @@ func (f *refusal) write(w http.ResponseWriter) {
 	answer(w, f.status, "text/plain; charset=utf-8", []byte(f.text+"\n"))
 }
 
-// answer writes a whole answer within writeTimeout. No cache or proxy may keep
+// answer writes a whole answer, in bounded time. No cache or proxy may keep
 // it, change it or wait for more of it.
 func answer(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h := w.Header()
@@ -87,7 +87,8 @@ func answer(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // where it can be set
+	// net/http reads what is left of a body before it answers.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTimeout + writeTimeout)) // where it can be set
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that is gone asks again
 }

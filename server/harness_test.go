@@ -59,11 +59,14 @@ func parkedBubble(t *testing.T, o *Options, f func(*world, *parked)) {
 	})
 }
 
-func newWorld(t *testing.T, s *Server) *world {
+func newWorld(t *testing.T, s *Server, configure ...func(*http.Server)) *world {
 	w := &world{Server: s, t: t, net: memnet.New()}
 	l, err := w.net.Listen(address)
 	require.NoError(t, err)
 	w.http = &http.Server{Handler: s}
+	for _, f := range configure {
+		f(w.http)
+	}
 	go func() { _ = w.http.Serve(l) }()
 	w.tr = &http.Transport{DialContext: w.net.DialContext, MaxIdleConnsPerHost: 1000}
 	return w
@@ -310,7 +313,7 @@ func (c *client) attachWS(n uint64) transport.Link {
 	c.t.Helper()
 	l := c.candidate()
 	write(c.t, l, attachFrame(n, 1))
-	require.Equal(c.t, []wire.Type{wire.Ack}, types(readFrames(c.t, l)))
+	require.Equal(c.t, wire.Ack, readFrames(c.t, l)[0].Type)
 	return l
 }
 

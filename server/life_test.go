@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -382,9 +383,8 @@ func TestHandlersContextHasTheRequestsValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := make(chan any, 1)
 		s := New(func(ctx context.Context, _ *Session) error { got <- ctx.Value(key{}); return nil }, nil)
-		w := newWorld(t, s)
+		w := newWorld(t, s, func(h *http.Server) { h.Handler = withValue(s, key{}, "v") })
 		defer w.stop()
-		w.http.Handler = withValue(s, key{}, "v")
 		w.client().attachPoll()
 		assert.Equal(t, "v", <-got)
 	})

@@ -72,9 +72,8 @@ func TestPollHangs(t *testing.T) {
 
 func TestPollHangOutlivesTheServersTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, New(idle, nil))
+		w := newWorld(t, New(idle, nil), func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 2*time.Second, 2*time.Second })
 		defer w.stop()
-		w.http.ReadTimeout, w.http.WriteTimeout = 2*time.Second, 2*time.Second
 		c := w.client()
 		c.attachPoll()
 		a := c.poll(1, 30*time.Second, ackFrame(0))

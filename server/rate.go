@@ -58,10 +58,10 @@ func (r *rate) makeRoom(now time.Time) {
 		}
 	}
 	for addr := range r.buckets {
-		if len(r.buckets) < maxBuckets {
+		if len(r.buckets) <= maxBuckets/2 { // so that the next sweep is far
 			break
 		}
 		delete(r.buckets, addr)
 	}
-	r.sweepAt = min(2*len(r.buckets), maxBuckets)
+	r.sweepAt = 2 * len(r.buckets)
 }

@@ -107,6 +107,7 @@ func TestShutdownGivesUp(t *testing.T) {
 		assert.Equal(t, 200, hanging().status, "CLOSE")
 		_, _, err := plain.Read(nil)
 		assert.Error(t, err)
+		synctest.Wait()
 		assert.Zero(t, w.count())
 	})
 }

@@ -25,14 +25,14 @@ const dialWithin = 50 * time.Millisecond
 
 // promises checks all that the run has exercised.
 func (t *tally) promises() []check {
-	checks := []check{t.atLeastOnce(), t.atMostOnce(), t.order(), t.gaps(), t.retries(), t.closing(), t.agreement()}
+	checks := []check{t.atLeastOnce(), t.atMostOnce(), t.exactlyOnce(), t.order(), t.gaps(), t.retries(), t.closing(), t.agreement()}
 	if len(t.incidents) > 0 {
 		checks = append(checks, t.recovered())
 	}
 	for _, c := range []struct {
 		incident string
 		check    func() check
-	}{{"offline", t.offline}, {"overload", t.retryAfter}, {"freeze", t.halfOpen}} {
+	}{{"blocked", t.fellBack}, {"offline", t.offline}, {"overload", t.retryAfter}, {"freeze", t.halfOpen}} {
 		if t.had(c.incident) {
 			checks = append(checks, c.check())
 		}
@@ -67,7 +67,7 @@ func (t *tally) atLeastOnce() check {
 func (t *tally) atMostOnce() check {
 	var c check
 	for _, b := range t.lanes {
-		if b.delivery != holdfast.AtMostOnce {
+		if b.delivery != holdfast.AtMostOnce || b.session {
 			continue
 		}
 		c.promise = fmt.Sprintf("at most once: none arrived twice; of %d reported as unknown %d are missing", b.stats.Unknown, b.up.missing)
@@ -82,6 +82,30 @@ func (t *tally) atMostOnce() check {
 			}
 		}
 		c.expect(told == b.stats.Unknown, "events told of %d, Stats.Unknown is %d", told, b.stats.Unknown)
+	}
+	return c
+}
+
+// exactlyOnce holds also from one session to the next, where the server has
+// ended the first in good order.
+func (t *tally) exactlyOnce() check {
+	var c check
+	for _, b := range t.lanes {
+		if !b.session {
+			continue
+		}
+		c.promise = fmt.Sprintf("exactly once: all %d messages of the client and %d of the server arrived, once and in order, over %d links and %d sessions",
+			b.up.sent, b.down.sent, b.stats.Connects+b.count(holdfast.EventUpgraded), b.links)
+		for _, way := range []struct {
+			to string
+			count
+		}{{"server", b.up}, {"client", b.down}} {
+			c.expect(way.missing == 0 && way.repeated == 0, "%d to the %s are missing, %d arrived more than once", way.missing, way.to, way.repeated)
+			c.expect(way.broken == 0 && way.back == 0 && way.ahead == 0, "%d times one to the %s did not follow the one before", way.broken+way.back+way.ahead, way.to)
+		}
+		c.expect(b.flush == nil && b.told == 0, "Flush told of %d lost messages: %v", b.told, b.flush)
+		c.expect(b.stats.Unknown == 0, "Stats.Unknown is %d", b.stats.Unknown)
+		c.expect(b.stats.Epoch == b.links && b.count(holdfast.EventGap)+1 == b.links, "there were %d sessions, in %d epochs", b.links, b.stats.Epoch)
 	}
 	return c
 }
@@ -151,6 +175,9 @@ func (w *retryWatch) event(e holdfast.Event) {
 			w.failures = 0
 		}
 	case holdfast.EventAttemptFailed:
+		if e.State == holdfast.StateConnected { // WebSocket was tried beside a fallback
+			return
+		}
 		w.busy, w.floor = false, 0
 		var dial *holdfast.DialError
 		if errors.As(e.Err, &dial) {
@@ -171,7 +198,7 @@ func (t *tally) closing() check {
 	c := check{promise: "Close sent 1000, waited for the answer and left nothing unsent"}
 	for _, b := range t.lanes {
 		c.expect(b.close == nil, "%s: %v", b.name, b.close)
-		c.expect(b.closeCode == uint16(holdfast.StatusNormalClosure), "%s: the server last got close code %d", b.name, b.closeCode)
+		c.expect(b.closeCode == holdfast.StatusNormalClosure, "%s: the server last got close code %d", b.name, b.closeCode)
 		c.expect(!b.closed.Before(b.answeredAt), "%s: Close did not wait for the answer", b.name)
 		c.expect(errors.Is(b.err, holdfast.ErrClosed), "%s: Err is %v", b.name, b.err)
 		c.expect(b.done, "%s: Done was not closed", b.name)
@@ -185,26 +212,22 @@ func (t *tally) closing() check {
 func (t *tally) agreement() check {
 	c := check{promise: "Stats, events and what arrived agree"}
 	for _, b := range t.lanes {
-		var connects, attempts uint64
-		for _, e := range b.events {
-			switch e.Kind {
-			case holdfast.EventConnecting:
-				attempts++
-			case holdfast.EventConnected:
-				connects++
-			}
+		connects, attempts, handshakes := b.count(holdfast.EventConnected), b.count(holdfast.EventConnecting), uint64(b.handshakes)
+		epochs := connects
+		if b.session { // an attempt may make two, and one is a try of WebSocket beside the fallback
+			epochs, handshakes = b.links, handshakes/2-min(handshakes/2, connects)
 		}
 		s := b.stats
 		c.expect(s.MessagesReceived == b.down.received+uint64(b.garbled), "%s: MessagesReceived is %d, %d were received", b.name, s.MessagesReceived, b.down.received)
 		c.expect(s.MessagesSent >= b.up.received, "%s: MessagesSent is %d, %d arrived", b.name, s.MessagesSent, b.up.received)
-		if b.delivery == holdfast.AtMostOnce {
+		if b.delivery == holdfast.AtMostOnce && !b.session {
 			c.expect(s.MessagesSent == b.up.sent, "%s: MessagesSent is %d, %d were accepted", b.name, s.MessagesSent, b.up.sent)
 		}
 		c.expect(s.Dropped == 0 && s.Queued == 0 && s.Unacknowledged == 0 && s.ReceiveQueued == 0,
 			"%s: in the end dropped %d, queued %d, unacknowledged %d, to be received %d", b.name, s.Dropped, s.Queued, s.Unacknowledged, s.ReceiveQueued)
-		c.expect(s.Connects == connects && s.Epoch == connects, "%s: Connects is %d, Epoch %d, events told of %d", b.name, s.Connects, s.Epoch, connects)
+		c.expect(s.Connects == connects && s.Epoch == epochs, "%s: Connects is %d, Epoch %d, events told of %d", b.name, s.Connects, s.Epoch, connects)
 		c.expect(s.Attempts == attempts, "%s: Attempts is %d, events told of %d", b.name, s.Attempts, attempts)
-		c.expect(uint64(b.handshakes) <= attempts, "%s: %d handshakes reached the server in %d attempts", b.name, b.handshakes, attempts)
+		c.expect(handshakes <= attempts, "%s: %d handshakes reached the server in %d attempts", b.name, b.handshakes, attempts)
 	}
 	return c
 }
@@ -212,11 +235,60 @@ func (t *tally) agreement() check {
 func (t *tally) recovered() check {
 	c := check{promise: "connected again after every fault"}
 	for _, in := range t.incidents {
-		for i := range t.lanes {
-			b := &t.lanes[i]
-			_, ok := b.recovery(in, i)
+		for i, b := range t.lanes {
+			_, ok := in.recovery(i)
 			c.expect(ok, "%s: not after %s", b.name, in.name)
 		}
+	}
+	return c
+}
+
+const (
+	fallBackWithin = initialDelay + 100*time.Millisecond // of WebSocket's end: the delay before a dial, and the dial
+	climbWithin    = 6200 * time.Millisecond             // of when it gets through: 100 ms of quiet, 5 s and 20 %, and a probe
+)
+
+// fellBack follows the transports in use.
+func (t *tally) fellBack() check {
+	var c check
+	for _, b := range t.lanes {
+		if !b.session {
+			continue
+		}
+		fell, climbed := b.moves()
+		c.promise = fmt.Sprintf("blocked: went on over long polling when WebSocket was refused, and over WebSocket once it could; fell back %d times, climbed back %d times", fell, climbed)
+		told := uint64(0)
+		for _, in := range t.incidents {
+			if in.name != "blocked" || !in.over {
+				continue
+			}
+			var fell, climbed *holdfast.Event
+			was := websocket
+			for _, e := range b.events {
+				switch {
+				case e.Time.Before(in.at):
+					if e.Kind == holdfast.EventConnected || e.Kind == holdfast.EventUpgraded {
+						was = e.Transport
+					}
+				case e.Kind == holdfast.EventFellBack && fell == nil && e.Time.Before(in.lifted):
+					fell = &e
+				case e.Kind == holdfast.EventUpgraded && climbed == nil:
+					climbed = &e
+				}
+			}
+			if was == websocket {
+				told++
+				c.expect(fell != nil && fell.Resumed && fell.Err != nil && fell.Time.Sub(in.at) <= fallBackWithin+t.lag, "did not fall back within %v", fallBackWithin)
+			}
+			c.expect(climbed != nil && climbed.Resumed && !climbed.Time.Before(in.lifted) && climbed.Time.Sub(in.lifted) <= climbWithin+t.lag,
+				"did not climb back within %v", climbWithin)
+		}
+		for _, e := range b.events {
+			if e.Kind == holdfast.EventFellBack && e.Err != nil {
+				told--
+			}
+		}
+		c.expect(told == 0, "fell back on evidence where nothing blocked WebSocket")
 	}
 	return c
 }

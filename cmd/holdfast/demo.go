@@ -146,7 +146,7 @@ func newDemo(s settings, p place) *demo {
 	d := &demo{settings: s, place: p, start: time.Now(), rng: rand.New(rand.NewPCG(s.seed, 0)),
 		network: holdfasttest.NewNetwork(), lanes: newLanes()}
 	d.journal = newJournal(d.start)
-	d.service = &service{place: p, lanes: d.lanes}
+	d.service = newService(p, d.lanes)
 	return d
 }
 
@@ -154,10 +154,10 @@ func newDemo(s settings, p place) *demo {
 func (d *demo) run(ctx context.Context, v view) (*tally, error) {
 	ctx, d.cancel = context.WithCancel(ctx)
 	defer d.cancel()
+	defer d.service.end()
 	if err := d.service.start(); err != nil {
 		return nil, err
 	}
-	defer d.service.stop()
 	for i, l := range d.lanes {
 		if err := l.dial(ctx, d); err != nil {
 			for _, l := range d.lanes[:i] {
@@ -174,7 +174,7 @@ func (d *demo) run(ctx context.Context, v view) (*tally, error) {
 		endings = d.live(ctx)
 	}()
 	d.watch(v, done)
-	d.service.stop() // its goroutines may still write
+	d.service.end() // its goroutines may still write
 	t := d.tally(endings, time.Since(d.start))
 	v.end(t)
 	return t, d.failure

@@ -16,17 +16,19 @@ type fault struct {
 	name  string
 	about string
 	takes time.Duration // with the recovery from it, as a rule
+	only  bool          // it meets those clients alone that can fall back
 	// hit does it, and returns once it is over. When ctx ends that is early.
 	hit func(ctx context.Context, d *demo, in *incident)
 }
 
 var faults = []fault{
-	{"restart", "the server dies and comes back on the same port", 3200 * time.Millisecond, restart},
-	{"reset", "a TCP reset", 1500 * time.Millisecond, reset},
-	{"freeze", "the link is half-open: nothing gets through, nothing fails", 3500 * time.Millisecond, freeze},
-	{"overload", "the server drops its clients and answers 503 with Retry-After", 2500 * time.Millisecond, overload},
-	{"close1012", "the server closes with 1012, service restart", 1500 * time.Millisecond, close1012},
-	{"offline", "this host loses its network, as Options.Network tells", 3000 * time.Millisecond, offline},
+	{"blocked", "a proxy refuses WebSocket, then it gets through again", 6500 * time.Millisecond, true, blocked},
+	{"restart", "the server dies and comes back on the same port", 2400 * time.Millisecond, false, restart},
+	{"reset", "a TCP reset", time.Second, false, reset},
+	{"freeze", "the link is half-open: nothing gets through, nothing fails", 2300 * time.Millisecond, false, freeze},
+	{"overload", "the server drops its clients and answers 503 with Retry-After", 2 * time.Second, false, overload},
+	{"close1012", "the server closes with 1012, service restart", time.Second, false, close1012},
+	{"offline", "this host loses its network, as Options.Network tells", 2100 * time.Millisecond, false, offline},
 }
 
 // faultNames lists all faults.
@@ -59,7 +61,7 @@ func parseFaults(list string) ([]fault, error) {
 }
 
 // lead is the quiet time at the start and at the end of a run.
-const lead = time.Second
+const lead = 750 * time.Millisecond
 
 // scheduled is a fault and when it is due, since the start.
 type scheduled struct {
@@ -77,7 +79,8 @@ func shortest(chosen []fault) time.Duration {
 }
 
 // schedule puts the faults into an order and spreads them over the duration,
-// again and again while there is time for all of them.
+// again and again while there is time for all of them. What only some clients
+// meet comes first, as the way back from it takes longest.
 func schedule(chosen []fault, duration time.Duration, rng *rand.Rand) []scheduled {
 	if len(chosen) == 0 {
 		return nil
@@ -94,7 +97,11 @@ func schedule(chosen []fault, duration time.Duration, rng *rand.Rand) []schedule
 	var script []scheduled
 	at := lead
 	for range rounds {
-		for _, i := range rng.Perm(len(chosen)) {
+		order := rng.Perm(len(chosen))
+		slices.SortStableFunc(order, func(a, b int) int {
+			return strings.Compare(fmt.Sprint(chosen[b].only), fmt.Sprint(chosen[a].only))
+		})
+		for _, i := range order {
 			at += time.Duration(float64(free) * pauses[len(script)] / sum)
 			script = append(script, scheduled{chosen[i], at})
 			at += chosen[i].takes
@@ -105,12 +112,21 @@ func schedule(chosen []fault, duration time.Duration, rng *rand.Rand) []schedule
 
 // incident is a fault that has happened.
 type incident struct {
-	name     string
+	fault
 	at       time.Time
-	possible time.Time // from when on a client could connect; at, unless hit says otherwise
-	over     bool      // it was not cut short
-	epochs   []uint64  // of each lane when it began
-	dials    []int     // handshakes of each lane while there was no network (offline)
+	possible time.Time  // from when on a client could connect: see open
+	back     []*arrival // by lane, of what was sent since then
+	over     bool       // it was not cut short
+	dials    []int      // handshakes of each lane while there was no network (offline)
+	lifted   time.Time  // when WebSocket got through again (blocked)
+}
+
+// open says that from now on a client can connect.
+func (in *incident) open(d *demo) {
+	in.possible, in.back = time.Now(), nil
+	for _, l := range d.lanes {
+		in.back = append(in.back, l.await())
+	}
 }
 
 // play lets the script happen; it returns when that is over, when ctx ends or
@@ -121,13 +137,15 @@ func (d *demo) play(ctx context.Context, script []scheduled) {
 		if !d.settle(ctx) || ctx.Err() != nil {
 			return
 		}
-		now := time.Now()
-		in := incident{name: f.name, at: now, possible: now, epochs: d.epochs()}
-		d.begin(f.name, now)
+		in := incident{fault: f.fault, at: time.Now()}
+		d.begin(f.name, in.at)
 		f.hit(ctx, d, &in)
+		if in.back == nil {
+			in.open(d)
+		}
 		in.over = ctx.Err() == nil
 		d.incidents = append(d.incidents, in)
-		if !d.wait(context.WithoutCancel(ctx), func() bool { return d.reconnected(in) }) {
+		if !d.wait(context.WithoutCancel(ctx), func() bool { return d.recovered(in) }) {
 			return
 		}
 	}
@@ -150,21 +168,14 @@ func (d *demo) ended() bool {
 	return slices.ContainsFunc(d.lanes, func(l *lane) bool { return l.conn.State() == holdfast.StateClosed })
 }
 
-// reconnected says that every client has a newer link than when it began.
-func (d *demo) reconnected(in incident) bool {
-	for i, epoch := range d.epochs() {
-		if epoch <= in.epochs[i] || d.lanes[i].conn.State() != holdfast.StateConnected {
+// recovered says that every client is connected and gets messages again.
+func (d *demo) recovered(in incident) bool {
+	for i, l := range d.lanes {
+		if !l.back(in.back[i]) {
 			return false
 		}
 	}
 	return true
-}
-
-func (d *demo) epochs() (all []uint64) {
-	for _, l := range d.lanes {
-		all = append(all, l.epoch())
-	}
-	return all
 }
 
 func (d *demo) handshakes() (all []int) {
@@ -180,11 +191,11 @@ func (d *demo) between(low, high time.Duration) time.Duration {
 }
 
 func restart(ctx context.Context, d *demo, in *incident) {
-	down := d.between(600*time.Millisecond, 1200*time.Millisecond)
+	down := d.between(500*time.Millisecond, 1000*time.Millisecond)
 	d.journal.say("restart: the server dies and is gone for %s", seconds(down))
 	d.service.stop()
 	sleep(ctx, down)
-	in.possible = time.Now()
+	in.open(d)
 	if err := d.service.start(); err != nil {
 		d.abort(err)
 		return
@@ -194,38 +205,56 @@ func restart(ctx context.Context, d *demo, in *incident) {
 
 func reset(_ context.Context, d *demo, _ *incident) {
 	d.journal.say("reset: every connection gets a TCP reset")
-	d.service.current().ResetAll()
+	d.service.reset()
 }
 
 func freeze(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("freeze: every link is half-open: nothing gets through, nothing fails")
-	frozen := d.service.current().Peers()
-	d.service.current().FreezeAll(true)
-	d.wait(ctx, func() bool { return d.reconnected(*in) })
-	for _, p := range frozen { // what was in flight never arrives
-		p.Drop()
-	}
+	thaw := d.service.freeze()
+	in.open(d)
+	d.wait(ctx, func() bool { return d.recovered(*in) })
+	thaw()
 }
 
 func overload(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("overload: the server drops its clients and answers 503, Retry-After %s", seconds(retryAfter))
 	before := d.handshakes()
 	d.service.setOverloaded(true)
-	d.service.current().DropAll()
+	d.service.drop()
 	d.wait(ctx, func() bool { return !slices.Contains(since(before, d.handshakes()), 0) })
 	sleep(ctx, d.between(100*time.Millisecond, retryAfter/2))
-	in.possible = time.Now()
+	in.open(d)
 	d.service.setOverloaded(false)
 	d.journal.say("overload: the server takes clients again")
 }
 
-func close1012(_ context.Context, d *demo, _ *incident) {
-	d.journal.say("close1012: the server closes every link, 1012 service restart")
-	d.service.current().CloseAll(uint16(holdfast.StatusServiceRestart), "restarting")
+func close1012(ctx context.Context, d *demo, _ *incident) {
+	d.journal.say("close1012: the server closes every link and session, 1012 service restart")
+	d.service.close(ctx, holdfast.StatusServiceRestart, "restarting")
+}
+
+func blocked(ctx context.Context, d *demo, in *incident) {
+	d.journal.say("blocked: a proxy answers WebSocket with 403, and cuts what is up")
+	d.service.front.block(true)
+	in.open(d)
+	over := func(fallback bool) func() bool {
+		return func() bool {
+			return d.recovered(*in) && !slices.ContainsFunc(d.lanes, func(l *lane) bool {
+				return l.session && (l.conn.Stats().Transport != websocket) != fallback
+			})
+		}
+	}
+	d.wait(ctx, over(true))
+	sleep(ctx, d.between(200*time.Millisecond, 400*time.Millisecond))
+	in.lifted = time.Now()
+	d.service.front.block(false)
+	d.network.Signal() // so that it is probed after 5 s, also if it has been long blocked
+	d.journal.say("blocked: the network has changed, WebSocket gets through")
+	d.wait(ctx, over(false))
 }
 
 func offline(ctx context.Context, d *demo, in *incident) {
-	length := d.between(1200*time.Millisecond, 1700*time.Millisecond)
+	length := d.between(time.Second, 1400*time.Millisecond)
 	d.journal.say("offline: this host has no network for %s", seconds(length))
 	before := d.handshakes()
 	d.network.SetOnline(false)
@@ -234,7 +263,7 @@ func offline(ctx context.Context, d *demo, in *incident) {
 	})
 	sleep(ctx, time.Until(in.at.Add(length)))
 	in.dials = since(before, d.handshakes())
-	in.possible = time.Now()
+	in.open(d)
 	d.network.SetOnline(true)
 }
 

@@ -85,9 +85,22 @@ func (j *journal) event(who string, e holdfast.Event) {
 	switch e.Kind {
 	case holdfast.EventConnected:
 		line.text, line.mood = "connected", good
-		if e.Epoch > 1 {
-			line.text = fmt.Sprintf("connected, epoch %d", e.Epoch)
+		switch {
+		case e.Resumed:
+			line.text += ", the session goes on"
+		case e.Epoch > 1:
+			line.text += fmt.Sprintf(", epoch %d", e.Epoch)
 		}
+		if e.Transport != websocket {
+			line.text += ", " + e.Transport
+		}
+	case holdfast.EventFellBack:
+		if e.Err == nil { // known before, so the others tell it
+			return
+		}
+		line.text, line.mood = fmt.Sprintf("fell back on %s: %s", e.Transport, reason(e.Err)), good
+	case holdfast.EventUpgraded:
+		line.text, line.mood = "climbed back to "+e.Transport, good
 	case holdfast.EventDisconnected:
 		line.text, line.mood = reason(e.Err), bad
 		if !byServer(e.Err) {
@@ -100,6 +113,10 @@ func (j *journal) event(who string, e holdfast.Event) {
 		j.held[who] = failure{line, unproven}
 		return
 	case holdfast.EventAttemptFailed:
+		if e.State == holdfast.StateConnected {
+			line.text, line.mood = fmt.Sprintf("%s still fails: %s", e.Transport, reason(e.Err)), plainly
+			break
+		}
 		line.text, line.mood = fmt.Sprintf("attempt %d failed: %s", e.Attempt, reason(e.Err)), bad
 		j.held[who] = failure{entry: line}
 		return

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/fallback"
 )
 
 // What the clients are told, short enough for a run of seconds.
@@ -18,8 +19,8 @@ const (
 	initialDelay = 200 * time.Millisecond
 	maxDelay     = time.Second
 	maxRetries   = 10
-	stableAfter  = time.Second
-	pingAfter    = time.Second
+	stableAfter  = time.Second / 2
+	pingAfter    = time.Second / 2
 	pongWithin   = time.Second
 	flushEvery   = 500 * time.Millisecond
 )
@@ -33,6 +34,7 @@ type lane struct {
 	name     string
 	path     string // by which the server knows it
 	delivery holdfast.Delivery
+	session  bool // with package server, and with a fallback: exactly once
 	conn     *holdfast.Conn
 	joined   sync.WaitGroup // of receive
 
@@ -40,29 +42,29 @@ type lane struct {
 	// Client to server: accepted by Send; arrived, by the server's links.
 	upSent uint64
 	up     ledger
-	// Server to client: handed to a link; arrived, by Message.Epoch.
+	// Server to client: handed to a link or session; arrived, by Message.Epoch.
 	downSent uint64
 	down     ledger
 
-	links       uint64 // accepted by the server; the last is the present one
+	links       uint64 // or sessions, accepted by the server; the last is the present one
 	handshakes  int    // that reached the server
-	refused     time.Time
+	refused     map[string]time.Time
 	refusals    []refusal
-	closeCode   uint16    // of the client's last close frame
-	answeredAt  time.Time // just before the server answered it
-	garbled     int       // messages that were no number
+	closeCode   holdfast.StatusCode // of the client's last close frame
+	answeredAt  time.Time           // just before the server answered it
+	garbled     int                 // messages that were no number
 	events      []holdfast.Event
-	epochs      []epochStart
+	awaited     []*arrival
 	lastArrival time.Time
 	silence     time.Duration // the longest time in which nothing arrived
 	told        uint64        // messages that Flush reported as lost
 	failure     error         // of a call that must not fail
 }
 
-// epochStart is the first message of an epoch.
-type epochStart struct {
-	epoch uint64
-	at    time.Time
+// arrival is that of the first message that the server sent after another one.
+type arrival struct {
+	after uint64
+	at    time.Time // zero: not yet
 }
 
 // refusal is a 503 and how long the client then stayed away.
@@ -70,20 +72,30 @@ type refusal struct{ asked, stayed time.Duration }
 
 // newLanes returns one lane for each promise of delivery.
 func newLanes() []*lane {
-	return []*lane{
+	lanes := []*lane{
 		{name: "at least once", path: "/at-least-once", delivery: holdfast.AtLeastOnce},
 		{name: "at most once", path: "/at-most-once", delivery: holdfast.AtMostOnce},
+		{name: "exactly once", path: "/exactly-once", session: true},
 	}
+	for _, l := range lanes {
+		l.refused = map[string]time.Time{}
+	}
+	return lanes
 }
 
 // dial connects the lane's client and starts to receive.
 func (l *lane) dial(ctx context.Context, d *demo) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := holdfast.Dial(ctx, "ws://"+d.service.addr+l.path, &holdfast.Options{
+	addr, others := d.service.addr, []holdfast.Transport(nil)
+	if l.session {
+		addr, others = d.service.front.addr, []holdfast.Transport{fallback.LongPoll(nil)}
+	}
+	conn, err := holdfast.Dial(ctx, "ws://"+addr+l.path, &holdfast.Options{
 		DialContext: d.place.dial,
 		Network:     d.network,
 		Delivery:    l.delivery,
+		Fallback:    others,
 		Retry: holdfast.RetryPolicy{
 			MaxRetries: maxRetries, InitialDelay: initialDelay, MaxDelay: maxDelay, StableAfter: stableAfter,
 		},
@@ -172,10 +184,30 @@ func (l *lane) arrived(m holdfast.Message, now time.Time) {
 		l.silence = max(l.silence, now.Sub(l.lastArrival))
 	}
 	l.lastArrival = now
-	if n := len(l.epochs); n == 0 || l.epochs[n-1].epoch != m.Epoch {
-		l.epochs = append(l.epochs, epochStart{m.Epoch, now})
-	}
 	l.note(&l.down, m.Epoch, m.Data)
+	l.awaited = slices.DeleteFunc(l.awaited, func(a *arrival) bool {
+		if l.down.latest <= a.after {
+			return false
+		}
+		a.at = now
+		return true
+	})
+}
+
+// await waits for the first message of those that are sent from now on.
+func (l *lane) await() *arrival {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &arrival{after: l.downSent}
+	l.awaited = append(l.awaited, a)
+	return a
+}
+
+// back says that a is over and the client connected.
+func (l *lane) back(a *arrival) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !a.at.IsZero() && l.conn.State() == holdfast.StateConnected
 }
 
 // note writes a message down. l.mu is held.
@@ -216,7 +248,7 @@ func (l *lane) end() ending {
 	defer cancel()
 	e.flush = l.flush(ctx)
 	until(ctx, patience, func() bool {
-		e.tail = l.awaited()
+		e.tail = l.tail()
 		return e.tail == 0
 	})
 	began := time.Now()
@@ -236,8 +268,8 @@ func (l *lane) end() ending {
 	return e
 }
 
-// awaited is how many of the last numbers from the server have not arrived.
-func (l *lane) awaited() uint64 {
+// tail is how many of the last numbers from the server have not arrived.
+func (l *lane) tail() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.downSent - min(l.down.latest, l.downSent)
@@ -250,8 +282,6 @@ func (l *lane) settled() bool {
 	return s.State == holdfast.StateConnected && time.Since(s.ConnectedSince) > stableAfter+stableAfter/10
 }
 
-func (l *lane) epoch() uint64 { return l.conn.Stats().Epoch }
-
 func (l *lane) handshakeCount() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -263,10 +293,10 @@ func (l *lane) books() books {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return books{
-		name: l.name, delivery: l.delivery,
+		name: l.name, delivery: l.delivery, session: l.session, links: l.links,
 		up: l.up.count(l.upSent), down: l.down.count(l.downSent),
 		handshakes: l.handshakes, refusals: slices.Clone(l.refusals), closeCode: l.closeCode, answeredAt: l.answeredAt,
-		garbled: l.garbled, events: slices.Clone(l.events), epochs: slices.Clone(l.epochs),
+		garbled: l.garbled, events: slices.Clone(l.events),
 		silence: l.silence, told: l.told, failure: l.failure,
 	}
 }

@@ -49,8 +49,11 @@ func (l laneSample) status() string {
 // doing is the state, with the attempt and the delay where there are any.
 func (l laneSample) doing() string {
 	s := l.state.String()
-	if l.cell == cellSilent {
+	switch {
+	case l.cell == cellSilent:
 		s += ", but silent"
+	case l.transport != "":
+		s += ", " + l.transport
 	}
 	if l.attempt > 0 {
 		s += fmt.Sprintf(" #%d", l.attempt)

@@ -11,12 +11,20 @@ func (t *tally) report(w io.Writer, c palette) {
 	line := func(group, what string, value func(b *books) string) {
 		fmt.Fprintf(w, "  %-18s%-16s", group, what)
 		for i := range t.lanes {
-			fmt.Fprintf(w, "%16s", value(&t.lanes[i]))
+			fmt.Fprintf(w, "%14s", value(&t.lanes[i]))
 		}
 		fmt.Fprintln(w)
 	}
 	number := func(f func(b *books) uint64) func(*books) string {
 		return func(b *books) string { return fmt.Sprint(f(b)) }
+	}
+	moves := func(f func(fell, climbed uint64) uint64) func(*books) string {
+		return func(b *books) string {
+			if !b.session {
+				return "-"
+			}
+			return fmt.Sprint(f(b.moves()))
+		}
 	}
 	line("", "", func(b *books) string { return b.name })
 	for _, way := range []struct {
@@ -33,6 +41,8 @@ func (t *tally) report(w io.Writer, c palette) {
 	}
 	line("connection", "reconnects", number((*books).reconnects))
 	line("", "dials", number(func(b *books) uint64 { return b.stats.Attempts }))
+	line("", "fell back", moves(func(fell, _ uint64) uint64 { return fell }))
+	line("", "climbed back", moves(func(_, climbed uint64) uint64 { return climbed }))
 	line("", "longest outage", func(b *books) string { return seconds(b.silence) })
 	if len(t.incidents) > 0 {
 		t.reportRecovery(w)
@@ -74,10 +84,12 @@ func (t *tally) reportRecovery(w io.Writer) {
 		fmt.Fprintf(w, "  %-34s", fmt.Sprintf("  %s at %s", in.name, seconds(in.at.Sub(t.start))))
 		for i := range t.lanes {
 			took := "never"
-			if d, ok := t.lanes[i].recovery(in, i); ok {
+			if !in.met(&t.lanes[i]) {
+				took = "-"
+			} else if d, ok := in.recovery(i); ok {
 				took = seconds(d)
 			}
-			fmt.Fprintf(w, "%16s", took)
+			fmt.Fprintf(w, "%14s", took)
 		}
 		fmt.Fprintln(w)
 	}

@@ -39,6 +39,7 @@ type laneSample struct {
 	name           string
 	cell           cell
 	state          holdfast.State
+	transport      string
 	attempt        int           // under way or next; 0 while connected
 	left           time.Duration // of the delay
 	rtt            time.Duration // 0: not measured yet
@@ -52,6 +53,7 @@ type cell byte
 
 const (
 	cellConnected cell = iota
+	cellFallback       // connected over another transport than WebSocket
 	cellIdle           // neither connected nor trying: closing and closed
 	cellOffline
 	cellRetrying
@@ -79,11 +81,14 @@ func (w *watcher) sample(now time.Time) sample {
 		}
 		w.history[i] = h
 		ls := laneSample{
-			name: l.name, state: stats.State, rtt: stats.RTT, queued: stats.Queued, unacknowledged: stats.Unacknowledged,
+			name: l.name, state: stats.State, transport: stats.Transport, rtt: stats.RTT, queued: stats.Queued, unacknowledged: stats.Unacknowledged,
 			sent: int(stats.MessagesSent - h[0].MessagesSent), received: int(stats.MessagesReceived - h[0].MessagesReceived),
 		}
 		switch stats.State {
 		case holdfast.StateConnected:
+			if stats.Transport != websocket {
+				ls.cell = cellFallback
+			}
 			if !hushed && now.Sub(l.heard()) > silentAfter && now.Sub(stats.ConnectedSince) > silentAfter {
 				ls.cell = cellSilent
 			}

@@ -27,12 +27,31 @@ type place struct {
 // loopback is this machine's own network.
 var loopback = place{listen: func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }}
 
+// again listens: on a port that is free if addr is "", otherwise on the same
+// one again, which the system may hold back for a moment.
+func (p place) again(addr string) (l net.Listener, err error) {
+	if addr == "" {
+		l, err = p.listen("127.0.0.1:0")
+	} else {
+		until(context.Background(), patience, func() bool {
+			l, err = p.listen(addr)
+			return err == nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the server cannot listen: %w", err)
+	}
+	return l, nil
+}
+
 // service is the embedded server. It sends each lane numbers, and notes those
-// that it gets.
+// that it gets. For plain WebSocket it is a scripted one, for sessions that of
+// package server behind a front.
 type service struct {
 	place place
-	addr  string // the same after a restart
 	lanes []*lane
+	addr  string // of plain WebSocket; the same after a restart
+	front *front
 
 	mu         sync.Mutex
 	server     *holdfasttest.Server
@@ -40,20 +59,17 @@ type service struct {
 	quiet      bool // sends no more
 }
 
-// start listens, at first on a port that is free, then on the same again.
+func newService(p place, lanes []*lane) *service {
+	s := &service{place: p, lanes: lanes}
+	s.front = newFront(s)
+	return s
+}
+
+// start starts the plain server and the front, or both again.
 func (s *service) start() error {
-	addr := s.addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	var l net.Listener
-	var err error
-	until(context.Background(), patience, func() bool { // the system may hold a port back for a moment
-		l, err = s.place.listen(addr)
-		return err == nil || s.addr == ""
-	})
+	l, err := s.place.again(s.addr)
 	if err != nil {
-		return fmt.Errorf("the server cannot listen: %w", err)
+		return err
 	}
 	s.addr = l.Addr().String()
 	g := gate{l, make(chan struct{})}
@@ -62,9 +78,9 @@ func (s *service) start() error {
 	server.OnConnect(s.serve)
 	close(g.open)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.server = server
-	return nil
+	s.mu.Unlock()
+	return s.front.start()
 }
 
 // gate lets nobody in before the server knows what to do with them.
@@ -84,8 +100,56 @@ func (s *service) current() *holdfasttest.Server {
 	return s.server
 }
 
-// stop ends the server and every link of it.
-func (s *service) stop() { s.current().Close() }
+// stop ends the plain server, the front, and every link of them.
+func (s *service) stop() {
+	if server := s.current(); server != nil {
+		server.Close()
+	}
+	s.front.stop()
+}
+
+// end is a stop for good.
+func (s *service) end() {
+	s.stop()
+	s.front.end()
+}
+
+// drop ends every connection, reset with a TCP reset.
+func (s *service) drop() {
+	s.current().DropAll()
+	s.front.each((*frontConn).drop)
+}
+
+func (s *service) reset() {
+	s.current().ResetAll()
+	s.front.each((*frontConn).reset)
+}
+
+// freeze makes every connection half-open; thaw drops those, so that what was
+// in flight never arrives.
+func (s *service) freeze() (thaw func()) {
+	peers := s.current().Peers()
+	s.current().FreezeAll(true)
+	var frozen []*frontConn
+	s.front.each(func(c *frontConn) {
+		c.freeze()
+		frozen = append(frozen, c)
+	})
+	return func() {
+		for _, p := range peers {
+			p.Drop()
+		}
+		for _, c := range frozen {
+			c.drop()
+		}
+	}
+}
+
+// close closes every link and session with a code.
+func (s *service) close(ctx context.Context, code holdfast.StatusCode, reason string) {
+	s.current().CloseAll(uint16(code), reason)
+	s.front.close(ctx, code, reason)
+}
 
 func (s *service) setOverloaded(on bool) {
 	s.mu.Lock()
@@ -122,85 +186,107 @@ func (s *service) answer(_ int, r *http.Request) holdfasttest.Reply {
 		return holdfasttest.Refuse{Status: http.StatusNotFound}
 	}
 	overloaded, _ := s.flags()
-	l.knock(overloaded, time.Now())
+	l.knock("upgrade", overloaded, time.Now())
 	if overloaded {
-		return holdfasttest.Refuse{Status: http.StatusServiceUnavailable,
-			Header: http.Header{"Retry-After": {strconv.Itoa(int(retryAfter / time.Second))}}}
+		return holdfasttest.Refuse{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {askedAway}}}
 	}
 	return nil
 }
 
-// knock notes a handshake, and how long the client has stayed away if the one
-// before was refused.
-func (l *lane) knock(refused bool, now time.Time) {
+// askedAway is retryAfter as the header says it.
+var askedAway = strconv.Itoa(int(retryAfter / time.Second))
+
+// knock notes a handshake, of which an attempt makes one of a kind at most, and
+// how long the client has stayed away if the one before was refused.
+func (l *lane) knock(kind string, refused bool, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.handshakes++
-	if !l.refused.IsZero() {
-		l.refusals = append(l.refusals, refusal{asked: retryAfter, stayed: now.Sub(l.refused)})
+	if before, ok := l.refused[kind]; ok {
+		l.refusals = append(l.refusals, refusal{asked: retryAfter, stayed: now.Sub(before)})
 	}
-	l.refused = time.Time{}
+	delete(l.refused, kind)
 	if refused {
-		l.refused = now
+		l.refused[kind] = now
 	}
 }
 
 // serve is one link.
 func (s *service) serve(p *holdfasttest.Peer) {
 	l := s.lane(p.Request())
-	l.mu.Lock()
-	l.links++
-	link := l.links
-	l.mu.Unlock()
+	link := l.begin()
 	p.OnClose(func(code uint16, _ string) bool {
 		if code == uint16(holdfast.StatusNormalClosure) {
 			time.Sleep(answerAfter)
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.closeCode, l.answeredAt = code, time.Now()
+		l.closed(holdfast.StatusCode(code), time.Now())
 		return true
 	})
 	var sending sync.WaitGroup
-	sending.Go(func() { s.sendTo(p, l, link) })
+	sending.Go(func() { s.sendTo(l, link, p.Done(), func(data []byte) error { return p.Send(holdfast.Text, data) }) })
 	for {
 		_, data, err := p.Receive()
 		if err != nil {
 			break
 		}
-		l.mu.Lock()
-		l.note(&l.up, link, data)
-		l.mu.Unlock()
+		l.took(link, data)
 	}
 	p.Drop()
 	sending.Wait()
 }
 
-// sendTo sends numbers over a link until it ends or another one has taken its
-// place. A number that is handed to a dying link is not sent again.
-func (s *service) sendTo(p *holdfasttest.Peer, l *lane, link uint64) {
+// begin counts a link or session.
+func (l *lane) begin() (link uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.links++
+	return l.links
+}
+
+// took notes what the server got.
+func (l *lane) took(link uint64, data []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.note(&l.up, link, data)
+}
+
+// closed notes that the client has closed, just before it is answered.
+func (l *lane) closed(code holdfast.StatusCode, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closeCode, l.answeredAt = code, now
+}
+
+// sendTo sends numbers over a link or session until it is done or another one
+// has taken its place. A number that is handed to a dying link is not sent again.
+func (s *service) sendTo(l *lane, link uint64, done <-chan struct{}, send func(data []byte) error) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-p.Done():
+		case <-done:
 			return
 		}
-		n, ok := s.next(l, link)
-		if !ok || p.Send(holdfast.Text, strconv.AppendUint(nil, n, 10)) != nil {
+		if !s.sendNext(l, link, send) {
 			return
 		}
 	}
 }
 
-func (s *service) next(l *lane, link uint64) (n uint64, ok bool) {
+// sendNext says whether it goes on. What a session refuses was not sent; it
+// never waits.
+func (s *service) sendNext(l *lane, link uint64, send func(data []byte) error) bool {
 	_, quiet := s.flags()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if quiet || l.links != link {
-		return 0, false
+	over := quiet || l.links != link
+	data := strconv.AppendUint(nil, l.downSent+1, 10)
+	if l.session && !over {
+		over = send(data) != nil
 	}
-	l.downSent++
-	return l.downSent, true
+	if !over {
+		l.downSent++
+	}
+	l.mu.Unlock()
+	return !over && (l.session || send(data) == nil)
 }

@@ -10,15 +10,16 @@ import (
 type books struct {
 	name     string
 	delivery holdfast.Delivery
-	up, down count // client to server, server to client
+	session  bool
+	links    uint64 // or sessions
+	up, down count  // client to server, server to client
 
 	handshakes int
 	refusals   []refusal
-	closeCode  uint16
+	closeCode  holdfast.StatusCode
 	answeredAt time.Time
 	garbled    int
 	events     []holdfast.Event
-	epochs     []epochStart
 	silence    time.Duration
 	told       uint64
 	failure    error
@@ -26,19 +27,49 @@ type books struct {
 	ending
 }
 
+// count counts the events of a kind.
+func (b *books) count(kind holdfast.EventKind) (n uint64) {
+	for _, e := range b.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
 // reconnects counts the links after the first.
 func (b *books) reconnects() uint64 { return max(b.stats.Connects, 1) - 1 }
 
-// recovery is how long after the end of an incident's cause the first message
-// came over a new link; false if none did.
-func (b *books) recovery(in incident, lane int) (time.Duration, bool) {
-	for _, e := range b.epochs {
-		if e.epoch > in.epochs[lane] {
-			return e.at.Sub(in.possible), true
+// moves counts how often the transport was another one than before: fell from
+// WebSocket back on a fallback, and climbed to it again.
+func (b *books) moves() (fell, climbed uint64) {
+	last := websocket
+	for _, e := range b.events {
+		switch {
+		case e.Kind != holdfast.EventConnected && e.Kind != holdfast.EventUpgraded || e.Transport == last:
+			continue
+		case last == websocket:
+			fell++
+		default:
+			climbed++
 		}
+		last = e.Transport
 	}
-	return 0, false
+	return fell, climbed
 }
+
+// websocket is the name of a transport.
+const websocket = "websocket"
+
+// recovery is how long after the end of an incident's cause the first message
+// came that was sent later; false if none did.
+func (in *incident) recovery(lane int) (took time.Duration, ok bool) {
+	a := in.back[lane]
+	return a.at.Sub(in.possible), !a.at.IsZero()
+}
+
+// met says whether the incident meets a client.
+func (in *incident) met(b *books) bool { return b.session || !in.only }
 
 // tally is the outcome of a run.
 type tally struct {

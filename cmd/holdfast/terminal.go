@@ -6,7 +6,7 @@ import (
 )
 
 // minHeight is the least number of lines that the picture needs.
-const minHeight = 12
+const minHeight = 14
 
 // newView returns the picture for a terminal, and lines for anything else,
 // for small terminals and where NO_COLOR is set (https://no-color.org).

@@ -7,9 +7,9 @@ import (
 
 // How a cell looks: without its colour too.
 var (
-	cellGlyphs = [...]string{cellConnected: "█", cellIdle: "·", cellOffline: "░", cellRetrying: "▒", cellSilent: "▓"}
-	cellColors = [...]color{cellConnected: green, cellIdle: dim, cellOffline: blue, cellRetrying: yellow, cellSilent: red}
-	cellNames  = [...]string{cellConnected: "connected", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "silent"}
+	cellGlyphs = [...]string{cellConnected: "█", cellFallback: "▄", cellIdle: "·", cellOffline: "░", cellRetrying: "▒", cellSilent: "▓"}
+	cellColors = [...]color{cellConnected: green, cellFallback: green, cellIdle: dim, cellOffline: blue, cellRetrying: yellow, cellSilent: red}
+	cellNames  = [...]string{cellConnected: "connected", cellFallback: "long polling", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "silent"}
 )
 
 // drawBar draws the samples so far on a scale of width columns for total.
@@ -71,7 +71,7 @@ func column(at time.Duration, width int, total time.Duration) int {
 // legend explains the cells.
 func legend(width int) string {
 	s, used := "", 0
-	for _, c := range []cell{cellConnected, cellSilent, cellRetrying, cellOffline} {
+	for _, c := range []cell{cellConnected, cellFallback, cellSilent, cellRetrying, cellOffline} {
 		text := " " + cellGlyphs[c] + " " + cellNames[c] + " "
 		if used += columns(text); used > width {
 			break

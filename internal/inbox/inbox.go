@@ -208,37 +208,57 @@ func (q *Queue) TakeHeld(ctx context.Context) (transport.Message, error) {
 	return q.take(ctx, &q.held)
 }
 
-func (q *Queue) take(ctx context.Context, l *lane) (transport.Message, error) {
-	if err := ctx.Err(); err != nil {
-		return transport.Message{}, err
+// take is in parts, so that the many who wait need little stack.
+func (q *Queue) take(ctx context.Context, l *lane) (m transport.Message, err error) {
+	r := q.ask(ctx, l, &m, &err)
+	if r == nil {
+		return m, err
 	}
-	q.mu.Lock()
-	switch {
-	case l.msgs.Len() > 0:
-		m := l.pop()
-		q.resume()
-		tell := q.reached()
-		q.mu.Unlock()
-		tell()
-		return m, nil
-	case l.err != nil:
-		defer q.mu.Unlock()
-		return transport.Message{}, l.err
-	}
-	r := &receiver{got: make(chan struct{})}
-	l.waiting = append(l.waiting, r)
-	q.mu.Unlock()
 	select {
 	case <-r.got:
 	case <-ctx.Done():
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if i := slices.Index(l.waiting, r); i >= 0 {
-			l.waiting = slices.Delete(l.waiting, i, i+1)
-			return transport.Message{}, ctx.Err()
+		if q.giveUp(l, r) {
+			return m, ctx.Err()
 		}
 	}
 	return r.m, r.err
+}
+
+// ask takes a message or the error if there is one; otherwise it returns who
+// waits for it.
+func (q *Queue) ask(ctx context.Context, l *lane, m *transport.Message, err *error) *receiver {
+	if *err = ctx.Err(); *err != nil {
+		return nil
+	}
+	q.mu.Lock()
+	tell := func() {}
+	switch {
+	case l.msgs.Len() > 0:
+		*m = l.pop()
+		q.resume()
+		tell = q.reached()
+	case l.err != nil:
+		*err = l.err
+	default:
+		r := &receiver{got: make(chan struct{})}
+		l.waiting = append(l.waiting, r)
+		q.mu.Unlock()
+		return r
+	}
+	q.mu.Unlock()
+	tell()
+	return nil
+}
+
+// giveUp is false where the receiver has got something already.
+func (q *Queue) giveUp(l *lane, r *receiver) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(l.waiting, r)
+	if i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	}
+	return i >= 0
 }
 
 // resume lets a paused reader go on if there is room.

@@ -94,6 +94,8 @@ func (m *machine) Push(t *rapid.T) {
 		m.returns(c, isErr(context.Canceled))
 	case m.closed:
 		m.returns(c, isErr(errEnd))
+	case m.session && it.size > m.maxMessage:
+		m.returns(c, isErr(ErrTooBig))
 	case len(m.blocked) == 0 && m.fits(it):
 		m.accept(c)
 	case m.limits.WhenFull == Fail:
@@ -165,6 +167,10 @@ func (m *machine) Take(t *rapid.T) {
 	if m.over || m.taken > 0 || len(m.queue) == 0 {
 		t.Skip()
 	}
+	if m.session {
+		m.tryTake(t)
+		return
+	}
 	group, ok := m.q.Take(nil)
 	require.True(t, ok)
 	require.Len(t, group, len(m.queue), "they are few and small")
@@ -208,6 +214,9 @@ func (m *machine) written(t *rapid.T, n int) {
 		it.written = true
 		m.wrote++
 	}
+	if n > 0 { // they said so
+		m.skipped = slices.DeleteFunc(m.skipped, func(seq uint64) bool { return seq < m.queue[n-1].seq })
+	}
 	m.queue, m.taken = slices.Clone(m.queue[n:]), 0
 	m.settle()
 }
@@ -230,7 +239,7 @@ func (m *machine) NextPing(t *rapid.T) {
 	switch {
 	case m.asked && !answered || slices.ContainsFunc(m.waits, m.wantsPing):
 		require.True(t, due, "somebody needs it")
-	case covered || !m.limits.Keep && m.limits.ProveAfter == 0:
+	case covered || !m.limits.Keep && m.limits.ProveAfter == 0 || m.session:
 		require.False(t, due, "nobody needs it")
 	}
 	m.asked = false
@@ -270,7 +279,9 @@ func (m *machine) Pong(t *rapid.T) {
 	if ok {
 		require.Equal(t, m.now.Sub(p.at), rtt)
 	}
-	m.prove(p.covers)
+	if !m.session {
+		m.prove(p.covers)
+	}
 }
 
 func (m *machine) prove(items []*item) {
@@ -291,11 +302,15 @@ func (m *machine) Proven(t *rapid.T) {
 }
 
 func (m *machine) LinkDown(t *rapid.T) {
-	if m.over || m.taken > 0 {
+	if m.over || m.taken > 0 || m.session {
 		t.Skip()
 	}
 	m.severalTurns = true // what has grown stale goes right after it
-	n := m.q.LinkDown(errLink)
+	m.linkDown(t, m.q.LinkDown(errLink))
+}
+
+// linkDown follows the end of a link or session, which cost n messages.
+func (m *machine) linkDown(t *rapid.T, n int) {
 	for _, c := range m.waits {
 		c.pinged = false
 	}
@@ -336,7 +351,7 @@ func (m *machine) Sleep(t *rapid.T) {
 	for m.now.Before(target) {
 		m.now = m.now.Add(modelStep / 2)
 		for _, c := range slices.Clone(m.waits) {
-			if c.pinged && m.now.Sub(c.pingedAt) >= modelTimeout {
+			if c.pinged && !m.session && m.now.Sub(c.pingedAt) >= modelTimeout {
 				m.abandon(c, errNoPong)
 			}
 		}
@@ -396,8 +411,11 @@ func (m *machine) Check(t *rapid.T) {
 	require.Equal(t, int64(m.drops), m.heard.Load(), "each drop is told")
 	require.Equal(t, m.closed && len(m.queue) == 0, isClosed(m.q.Drained()), "drained")
 
+	require.Equal(t, len(m.queue) > 0, m.q.Pending())
+	require.Equal(t, m.droppedSent, m.q.Dropped())
+
 	held := m.queue
-	if m.limits.Keep {
+	if m.keeps() {
 		held = slices.Concat(m.queue, m.sent)
 	}
 	require.LessOrEqual(t, len(held), m.limits.MaxMessages)

@@ -27,9 +27,10 @@ const (
 // item is a message in the model.
 type item struct {
 	id      byte
+	seq     uint64 // of acceptance
 	size    int
 	at      time.Time // of acceptance
-	written bool      // to any link
+	written bool      // to any link, or in any session
 	fate    fate
 	waiter  *modelCall // SendSync's
 }
@@ -72,6 +73,12 @@ type model struct {
 	pings       []modelPing
 	asked       bool
 	lastPing    uint64
+	lastSeq     uint64
+
+	session     bool
+	maxMessage  int      // the session's
+	skipped     []uint64 // unsent messages that were dropped, of which the peer is not told yet
+	droppedSent uint64   // the last of the sent ones
 
 	closed, over bool
 	gaps         bool // some numbers have no message any more: Flush may count too high
@@ -83,11 +90,13 @@ type model struct {
 
 func (m *model) fits(it *item) bool {
 	held := m.queue
-	if m.limits.Keep {
+	if m.keeps() {
 		held = slices.Concat(m.queue, m.sent)
 	}
 	return len(held) == 0 || len(held) < m.limits.MaxMessages && sizes(held)+it.size <= m.limits.MaxBytes
 }
+
+func (m *model) keeps() bool { return m.limits.Keep || m.session }
 
 func sizes(items []*item) (n int) {
 	for _, it := range items {
@@ -97,7 +106,8 @@ func sizes(items []*item) (n int) {
 }
 
 func (m *model) accept(c *modelCall) {
-	c.item.at = m.now
+	m.lastSeq++
+	c.item.at, c.item.seq = m.now, m.lastSeq
 	m.all = append(m.all, c.item)
 	m.queue = append(m.queue, c.item)
 	if c.sync {
@@ -164,6 +174,11 @@ func (m *model) drop(from *[]*item, i int, cause error) {
 	*from = slices.Delete(slices.Clone(*from), i, i+1)
 	m.drops++
 	m.gaps = true
+	if from == &m.queue {
+		m.skipped = append(m.skipped, it.seq)
+	} else {
+		m.droppedSent = it.seq
+	}
 	m.lose(it, dropped, it.written, cause)
 }
 
@@ -196,7 +211,7 @@ func (m *model) admit() {
 			switch {
 			case m.limits.WhenFull != DropOldest:
 				return
-			case m.limits.Keep && len(m.sent) > 0:
+			case m.keeps() && len(m.sent) > 0 && !(m.session && len(m.queue) > m.taken):
 				m.drop(&m.sent, 0, ErrDropped)
 			case len(m.queue) > m.taken:
 				m.drop(&m.queue, m.taken, ErrDropped)
@@ -296,7 +311,7 @@ func (m *model) checkReports(t *rapid.T, flushes []*modelCall, still int) {
 			var l *Loss
 			require.ErrorAs(t, c.err, &l)
 			loss = *l
-			require.True(t, errors.Is(l, ErrDropped) || errors.Is(l, ErrStale) || errors.Is(l, errLink))
+			require.True(t, errors.Is(l, ErrDropped) || errors.Is(l, ErrStale) || errors.Is(l, ErrTooBig) || errors.Is(l, errLink))
 			require.Positive(t, loss.Count)
 			require.True(t, c.own > 0 || m.lost > 0, "nothing was lost")
 		}

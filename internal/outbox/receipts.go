@@ -92,6 +92,7 @@ func (q *Queue) Written(n int) {
 		q.stats.Sent++
 		q.stats.SentBytes += uint64(len(e.Data))
 		if q.limits.Keep || q.acks.on {
+			e.skip = 0 // told with it
 			q.kept.Push(e)
 			q.keptBytes += len(e.Data)
 		} else {

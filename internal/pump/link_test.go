@@ -10,7 +10,10 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-var errCut = errors.New("the link is cut")
+var (
+	errCut    = errors.New("the link is cut")
+	errClosed = errors.New("the peer has closed the link")
+)
 
 // memLink is one end of a link in memory: whole batches, in order, each after a
 // delay, until the link is cut, which loses what is on its way.
@@ -25,6 +28,7 @@ type memLink struct {
 type parcel struct {
 	data []byte
 	at   time.Time // of arrival
+	last bool      // the peer closes the link after what came before
 }
 
 func newLink(delay time.Duration) (a, b *memLink) {
@@ -50,6 +54,9 @@ func (l *memLink) Read(dst []byte) (transport.MessageType, []byte, error) {
 				return 0, nil, errCut
 			}
 		}
+		if p.last {
+			return 0, nil, errClosed
+		}
 		return transport.Binary, append(dst, p.data...), nil
 	case <-l.gone:
 		return 0, nil, errCut
@@ -73,7 +80,15 @@ func (l *memLink) Write(msgs []transport.Message) (n int, err error) {
 
 func (l *memLink) Abort() { l.once.Do(func() { close(l.gone) }) }
 
+// Close lets what was written arrive.
 func (l *memLink) Close(context.Context, uint16, string) error {
-	l.Abort()
+	p := parcel{last: true}
+	if l.delay > 0 {
+		p.at = time.Now().Add(l.delay)
+	}
+	select {
+	case l.out <- p:
+	case <-l.gone:
+	}
 	return nil
 }

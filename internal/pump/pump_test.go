@@ -389,6 +389,7 @@ func TestDropOldestOfWhatWasSent(t *testing.T) {
 		synctest.Wait()
 		w.client.push(10, 10, 500) // in place of 7, which arrives
 		w.server.gets(7, 10)
+		time.Sleep(time.Minute)
 		require.Error(t, w.client.flush(t.Context()).returns())
 		late.cut()
 		w.connect(0)

@@ -26,7 +26,7 @@ type model struct {
 func newModel(t *rapid.T, m mutation) *model {
 	config := func(name string) Config {
 		return Config{
-			MaxMessage: rapid.SampledFrom([]int64{1, 100, 1000, 70_000, 200_000}).Draw(t, name+" MaxMessage"),
+			MaxMessage: rapid.SampledFrom([]int64{1, 100, 1000, 70_000, 200_000, 600_000}).Draw(t, name+" MaxMessage"),
 			Window:     rapid.SampledFrom([]int64{1, 300, 1000, 10_000, 70_000, 300_000}).Draw(t, name+" Window"),
 		}
 	}
