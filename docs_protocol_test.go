@@ -83,7 +83,10 @@ func TestProtocolPagePolling(t *testing.T) {
 			read() // the server's CLOSE
 		}()
 		synctest.Wait()
-		s.do(func() { s.s.Next(nil, 1<<20); s.s.Send(1, transport.Text, []byte("hello")) })
+		s.do(func() {
+			s.s.Rewind() // ATTACH has been answered
+			s.s.Send(1, transport.Text, []byte("hello"))
+		})
 		send()
 		<-done
 		s.do(func() { s.s.Close(1000, "") })
@@ -94,7 +97,7 @@ func TestProtocolPagePolling(t *testing.T) {
 }
 
 // pageScene runs f with a server that echoes one message after a second, and
-// closes after another.
+// closes two seconds later.
 func pageScene(t *testing.T, tap *tap, f func(p *scene)) {
 	session(t, func(p *scene) {
 		p.url = "ws://example.test/stream"

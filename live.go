@@ -20,6 +20,7 @@ type live struct {
 	conn      *Conn
 	transport string
 	endpoint  *endpoint
+	guard     *guard // of the user's code that the link runs
 	epoch     uint64
 	since     time.Time        // when it was connected, OnConnect done
 	up        time.Time        // when the first of the links was that this one goes on from
@@ -39,7 +40,7 @@ type live struct {
 // attach makes a candidate a link in use, which is read from here on.
 func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 	now := time.Now()
-	l := &live{Link: d.link, conn: c, transport: d.transport, endpoint: d.endpoint, epoch: epoch, since: now, up: now,
+	l := &live{Link: d.link, conn: c, transport: d.transport, endpoint: d.endpoint, guard: d.guard, epoch: epoch, since: now, up: now,
 		session: d.session,
 		failed:  make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
 	if l.session != nil {
@@ -58,7 +59,9 @@ func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 			l.readErr = err
 			l.failed <- err
 			close(l.heard)
-			c.in.EndHeld(closeError(err))
+			if !isClosed(l.stop) { // a later link may be held for OnConnect
+				c.in.EndHeld(closeError(err))
+			}
 		}
 	})
 	return l, nil
@@ -123,11 +126,14 @@ func (l *live) run(write func() error) {
 // stopWriting ends the writer after what it is writing; the reader goes on.
 func (l *live) stopWriting() { l.once.Do(func() { close(l.stop) }) }
 
-// abort ends the link at once and joins its goroutines.
+// abort ends the link at once and joins its goroutines, but for one that runs
+// code of the user.
 func (l *live) abort() {
 	l.stopWriting()
 	l.Abort()
-	l.wg.Wait()
+	if !l.guard.close() {
+		l.wg.Wait()
+	}
 	if l.at != nil {
 		l.at.Detach()
 		if l.session.detached.IsZero() && l.session.end.Current() == nil {

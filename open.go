@@ -51,6 +51,7 @@ type candidate struct {
 	link      transport.Link
 	transport string
 	endpoint  *endpoint
+	guard     *guard
 	jar       *stagedJar
 	offer     *offer // nil for a plain link
 	session   *clientSession
@@ -118,7 +119,7 @@ func (p *opening) run(f func() (*candidate, error)) {
 
 func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, s *clientSession, last error) (*candidate, error) {
 	o := c.opts
-	cand := &candidate{transport: t.Name(), endpoint: ep, session: s, jar: stage(c.jar)}
+	cand := &candidate{transport: t.Name(), endpoint: ep, guard: p.guard, session: s, jar: stage(c.jar)}
 	r := &transport.Request{
 		URL: ep.url, Header: ep.header, Host: o.Host, Subprotocols: o.Subprotocols, Compression: o.Compression,
 		Authorize: p.authorizer(o, last), AllowInsecureCredentials: o.AllowInsecureCredentials,

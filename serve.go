@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/liveness"
+	"github.com/holdfast-ws/holdfast/internal/pump"
 	"github.com/holdfast-ws/holdfast/internal/verdict"
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // serve is StateConnected: messages flow until the link ends.
@@ -142,6 +145,10 @@ func (s *supervisor) networkChanged() (in input, ended bool) {
 func (s *supervisor) lost(e *CloseError, changed bool) input {
 	ep := s.link.endpoint
 	s.judge(e, changed)
+	stray := s.strayed(e)
+	if stray != nil {
+		e = &CloseError{Code: e.Code, Err: stray}
+	}
 	stable := s.drop(e)
 	switch {
 	case e.Remote: // the peer has spoken
@@ -152,8 +159,12 @@ func (s *supervisor) lost(e *CloseError, changed bool) input {
 		return inputOffline
 	}
 	final := finished(e) || errors.Is(e, ErrMessageTooBig)
+	decision := e.decision(ep.stable)
+	if stray != nil {
+		decision = stray.Decision
+	}
 	at := s.at
-	in := s.failed(ep, e, e.decision(ep.stable), 0, final)
+	in := s.failed(ep, e, decision, 0, final)
 	if in == inputFailed {
 		if stable && !ep.retired {
 			s.at = at // the same one first
@@ -161,6 +172,20 @@ func (s *supervisor) lost(e *CloseError, changed bool) input {
 		s.note(Event{Kind: EventWaiting, Delay: s.delay})
 	}
 	return in
+}
+
+// strayed returns what there is to say when requests of a link reach another server
+// than the one that welcomed it, though the cookies are kept. One link may have lost
+// its server to a restart; a second within a minute has a balancer that is not
+// sticky.
+func (s *supervisor) strayed(e *CloseError) *DialError {
+	var refused *pump.Rejected
+	if !errors.As(e, &refused) || refused.Status != http.StatusMisdirectedRequest || s.c.jar == nil || !s.strays.Lost(time.Now()) {
+		return nil
+	}
+	ep := s.link.endpoint
+	err := &transport.Error{Phase: PhaseHandshake, StatusCode: refused.Status, URL: ep.url, Err: transport.ErrNotSticky}
+	return explain(err, ep, s.opts, circumstances{transport: s.link.transport})
 }
 
 // drop ends the link for the reason e and accounts for what was on its way. It

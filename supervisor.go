@@ -53,10 +53,11 @@ type supervisor struct {
 	probe    *opening       // a WebSocket that may take over from the fallback, or a link that replaces the present one
 	verified bool           // that has carried a probe there and back
 	probes   verdict.Probes // when to try WebSocket again
-	sticky   verdict.Sticky
-	end      error   // what ends the Conn
-	why      error   // what kept Close from sending all
-	pending  []Event // told with the coming step
+	sticky   verdict.Sticky // sessions lost to other servers
+	strays   verdict.Sticky // and links
+	end      error          // what ends the Conn
+	why      error          // what kept Close from sending all
+	pending  []Event        // told with the coming step
 }
 
 // run lives the states until the last. What each does is a method that returns

@@ -36,6 +36,7 @@ type client struct {
 	http  *http.Transport
 	heard func() // bytes of the peer have arrived
 
+	spare *spare          // nil: none is made
 	life  context.Context // of the dials
 	over  context.CancelFunc
 	first sync.Once            // Request.Connected
@@ -165,6 +166,46 @@ func origin(u *url.URL) string { return u.Scheme + "://" + strings.ToLower(hostP
 
 // dial makes a connection to a server or a proxy.
 func (c *client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	kept, err := c.connectOrTake(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	x := exchangeOf(ctx)
+	if x == nil || x.proxyHost == "" {
+		return kept, nil
+	}
+	// A proxy that is spoken to over TLS: TLSConfig's ServerName is not for it.
+	cfg := c.r.TLSConfig.Clone()
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	cfg.ServerName, cfg.NextProtos = x.proxyHost, []string{"http/1.1"}
+	secured := tls.Client(kept, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		kept.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// connectOrTake returns the spare connection, or makes one and a spare one beside it.
+func (c *client) connectOrTake(ctx context.Context, network, addr string) (net.Conn, error) {
+	if c.spare == nil {
+		return c.connect(ctx, network, addr)
+	}
+	if conn := c.spare.take(ctx, addr); conn != nil {
+		return conn, nil
+	}
+	c.spare.begin(addr, func() (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(c.life, spareFor)
+		defer cancel()
+		return c.connect(ctx, network, addr)
+	})
+	return c.connect(ctx, network, addr)
+}
+
+// connect makes a TCP connection that end closes.
+func (c *client) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	c.mu.Lock()
 	if c.ended {
 		c.mu.Unlock()
@@ -193,22 +234,7 @@ func (c *client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		raw.Close()
 		return nil, net.ErrClosed
 	}
-	x := exchangeOf(ctx)
-	if x == nil || x.proxyHost == "" {
-		return kept, nil
-	}
-	// A proxy that is spoken to over TLS: TLSConfig's ServerName is not for it.
-	cfg := c.r.TLSConfig.Clone()
-	if cfg == nil {
-		cfg = &tls.Config{}
-	}
-	cfg.ServerName, cfg.NextProtos = x.proxyHost, []string{"http/1.1"}
-	secured := tls.Client(kept, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		kept.Close()
-		return nil, err
-	}
-	return secured, nil
+	return kept, nil
 }
 
 // keep remembers a connection; false says that the client has ended.

@@ -34,8 +34,9 @@ type LongPollOptions struct {
 	// may be of another origin.
 	URL string
 	// Hang is how long the server may hold a poll while it has nothing to say.
-	// A proxy on the way that does not wait as long halves it for the link. 0
-	// means 20 s; less than 1 s means 1 s, more than 1 min means 1 min.
+	// A proxy on the way that does not wait as long halves it, down to 1 s, for
+	// the rest of the link. 0 means 20 s; less than 1 s means 1 s, more than
+	// 1 min means 1 min.
 	Hang time.Duration
 }
 
@@ -45,14 +46,13 @@ type LongPollOptions struct {
 // when a response is. nil means the zero LongPollOptions.
 //
 // A link has one poll and at most one send under way, over connections of its
-// own that end with it: two of HTTP/1.1, or one of HTTP/2. Redirects are not
-// followed. A poll or send that fails is repeated once at once; when that fails
-// too, the link ends. A body that a proxy on the way finds too large (413) is
-// sent in parts, down to 4 KiB.
+// own that end with it: two or three of HTTP/1.1, or one of HTTP/2. Redirects
+// are not followed. A poll or send that fails is repeated once at once; when that
+// fails too, the link ends. A body that a proxy on the way finds too large (413)
+// is sent in parts, of 4 KiB at least.
 //
-// A message is on its way for half a round trip, as over WebSocket, except for
-// those that the server sends while the answer to the poll before is still
-// under way: they wait for the next poll.
+// The server answers a poll as soon as it has something to say. What it has to say
+// next waits for the next poll, a round trip later.
 func LongPoll(opts *LongPollOptions) transport.Transport {
 	var p longPoll
 	if opts != nil {

@@ -31,6 +31,7 @@ var longStates = map[string]func(w *longWorld){
 		w.poll, w.send, w.close = h, h, h
 	},
 	"dialling": func(w *longWorld) {
+		time.Sleep(10 * time.Second) // no spare connection is left
 		w.net.Reset()
 		synctest.Wait()
 		w.net.Blackhole("server.test:80", true)

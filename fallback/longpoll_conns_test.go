@@ -186,3 +186,29 @@ func TestLongPollIdleConnectionsEnd(t *testing.T) {
 		l.Abort()
 	})
 }
+
+// A poll and a send are under way at once. So over plain HTTP a second connection
+// is made beside the first, and closed if nobody wants it.
+func TestLongPollSpareConnection(t *testing.T) {
+	longBubble(t, func(t *testing.T, w *longWorld) {
+		w.net.SetLatency(50 * time.Millisecond)
+		l := w.dial(t)
+		defer l.Abort()
+		go func() { _, _, _ = l.Read(nil) }() // hangs in a poll
+		synctest.Wait()
+		began := time.Now()
+		_, err := l.Write(batch(longAck(1)))
+		require.NoError(t, err)
+		assert.Equal(t, 100*time.Millisecond, time.Since(began), "one round trip")
+		w.net.SetLatency(0)
+	})
+	longBubble(t, func(t *testing.T, w *longWorld) {
+		l := w.dial(t)
+		defer l.Abort()
+		synctest.Wait()
+		assert.Equal(t, 4, w.net.Conns())
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 2, w.net.Conns())
+	})
+}

@@ -46,6 +46,9 @@ func newLongLink(r *transport.Request, target *url.URL, hang time.Duration) *lon
 	l.pulse.opened = time.Now()
 	// Not every byte is of an answer: HTTP/2 has pings of its own, which a proxy answers.
 	l.client = newClient(forPosts(r), longIdle, func() {})
+	if target.Scheme == "http" { // a poll and a send are under way at once; over HTTP/2 they share a connection
+		l.client.spare = &spare{}
+	}
 	l.life, l.cancel = context.WithCancelCause(context.Background())
 	l.polling.hang = hang
 	l.sending.begin()

@@ -260,11 +260,11 @@ func longBubble(t *testing.T, f func(t *testing.T, w *longWorld)) {
 // longBubble2 is the same over TLS and HTTP/2.
 func longBubble2(t *testing.T, f func(t *testing.T, w *longWorld)) {
 	t.Helper()
-	real := httptest.NewTLSServer(nil) // for its certificate
+	outside := httptest.NewTLSServer(nil) // for its certificate
 	pool := x509.NewCertPool()
-	pool.AddCert(real.Certificate())
-	real.Close()
-	cfg := &tls.Config{Certificates: real.TLS.Certificates, RootCAs: pool, ServerName: "example.com"}
+	pool.AddCert(outside.Certificate())
+	outside.Close()
+	cfg := &tls.Config{Certificates: outside.TLS.Certificates, RootCAs: pool, ServerName: "example.com"}
 	inLongBubble(t, cfg, f)
 }
 

@@ -154,6 +154,7 @@ func TestLongPollNothingLeft(t *testing.T) {
 	longBubble(t, func(t *testing.T, w *longWorld) {
 		l := w.dial(t)
 		defer l.Abort()
+		time.Sleep(10 * time.Second) // no spare connection is left
 		w.net.Reset()
 		synctest.Wait()
 		w.net.Blackhole("server.test:80", true)

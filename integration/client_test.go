@@ -37,9 +37,8 @@ type client struct {
 
 var clients atomic.Int64
 
-// dial connects with the defaults but for the delays between attempts, and takes
-// the time to the first message.
-func dial(t *testing.T, endpoint string, change func(o *holdfast.Options)) *client {
+// connect connects with the defaults but for the delays between attempts.
+func connect(t *testing.T, endpoint string, change func(o *holdfast.Options)) *client {
 	t.Helper()
 	c := &client{t: t, name: fmt.Sprintf("client%d", clients.Add(1)), events: newEvents()}
 	o := &holdfast.Options{
@@ -53,20 +52,27 @@ func dial(t *testing.T, endpoint string, change func(o *holdfast.Options)) *clie
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	start := time.Now()
 	conn, err := holdfast.Dial(ctx, endpoint, o)
 	require.NoError(t, err)
 	c.Conn = conn
 	t.Cleanup(func() {
-		if err := conn.CloseNow(); err != nil {
-			t.Logf("close: %v", err)
-		}
+		_ = conn.CloseNow()
 		if t.Failed() {
 			t.Log(c.events)
 		}
 	})
-	require.NoError(t, conn.Send(ctx, holdfast.Text, format(c.name, 0)))
-	m, err := conn.Receive(ctx)
+	return c
+}
+
+// dial connects, and takes the time until the first message has come back.
+func dial(t *testing.T, endpoint string, change func(o *holdfast.Options)) *client {
+	t.Helper()
+	start := time.Now()
+	c := connect(t, endpoint, change)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, c.Send(ctx, holdfast.Text, format(c.name, 0)))
+	m, err := c.Receive(ctx)
 	require.NoError(t, err)
 	c.first = time.Since(start)
 	require.Equal(t, string(format(c.name, 0)), string(m.Data))

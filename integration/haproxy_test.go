@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,7 +50,7 @@ func TestHAProxySticky(t *testing.T) {
 			c := dial(t, test.scheme+"://"+p.front.addr+"/stream", nil)
 			assert.Equal(t, test.transport, c.Stats().Transport)
 			assert.Empty(t, c.events.of(holdfast.EventFellBack))
-			c.measure("HAProxy, two servers, cookie ("+test.scheme+"://)", "none")
+			c.measure("HAProxy, two servers, cookie ("+test.scheme+"://)", "works")
 
 			c.exchange(p.ledger, p.front.restart)
 			c.resumed()
@@ -69,58 +70,79 @@ func (c *client) loseServer(p *pair, used *upstream) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	const onTheirWay = 100
-	next := messages
-	for range onTheirWay {
-		require.NoError(t, c.Send(ctx, holdfast.Text, format(c.name, next)))
-		next++
+	const onTheirWay = messages / 2
+	afresh := messages + onTheirWay // the first message for the new session
+	last := afresh + messages/2
+	for n := messages; n < afresh; n++ {
+		require.NoError(t, c.Send(ctx, holdfast.Text, format(c.name, n)))
 	}
+	_, echoed := c.next(ctx)
 	used.kill()
 	c.events.await(t, "a new session", func(e holdfast.Event) bool {
 		return e.Kind == holdfast.EventConnected && e.Epoch == 2 && !e.Resumed
 	})
-	afresh := next
-	last := next + messages/2
-	for ; next < last; next++ {
-		require.NoError(t, c.Send(ctx, holdfast.Text, format(c.name, next)))
+	for n := afresh; n < last; n++ {
+		require.NoError(t, c.Send(ctx, holdfast.Text, format(c.name, n)))
 	}
-	echoed := messages - 1
+	back := 1
 	for echoed < last-1 {
-		m, err := c.Receive(ctx)
-		require.NoError(t, err)
-		sender, n, err := parse(m.Data)
-		require.NoError(t, err)
-		require.Equal(t, c.name, sender)
+		m, n := c.next(ctx)
 		require.Greater(t, n, echoed, "twice, or out of order")
-		if n > afresh {
-			require.Equal(t, echoed+1, n, "lost, of the new session")
-		}
 		if n >= afresh {
-			assert.EqualValues(t, 2, m.Epoch)
+			require.EqualValues(t, 2, m.Epoch)
+			require.Equal(t, max(echoed+1, afresh), n, "lost, of the new session")
+		} else {
+			back++
 		}
 		echoed = n
 	}
 	took := p.ledger.of(c.name)
 	for i := 1; i < len(took); i++ {
-		require.Greater(t, took[i], took[i-1], "a server took it twice, or out of order")
+		require.Greater(t, took[i], took[i-1], "taken twice, or out of order")
 	}
-	require.Equal(t, upTo(last)[afresh:], took[len(took)-(last-afresh):])
+	assert.Equal(t, upTo(last)[afresh:], took[len(took)-(last-afresh):])
 	assert.EqualValues(t, 2, c.Stats().Epoch)
 	assert.NotEmpty(t, c.events.of(holdfast.EventGap))
-	t.Logf("%d of the %d messages on their way were of unknown fate; the servers took %d of them",
-		c.Stats().Unknown, onTheirWay, len(took)-messages-(last-afresh))
+	t.Logf("of the %d messages on their way the servers took %d, %d came back, and %d were of unknown fate",
+		onTheirWay, len(took)-messages-(last-afresh), back, c.Stats().Unknown)
 }
 
-func TestHAProxyNotSticky(t *testing.T) {
-	for _, test := range []struct{ transport, scheme string }{{"longpoll", "http"}} {
-		t.Run(test.transport, func(t *testing.T) {
-			p := startPair(t, false)
-			c := dial(t, test.scheme+"://"+p.front.addr+"/stream", nil)
-			e := c.events.await(t, "not sticky", func(e holdfast.Event) bool {
-				var de *holdfast.DialError
-				return errors.As(e.Err, &de) && de.Class == holdfast.ClassNotSticky
-			})
-			t.Log(e)
-		})
-	}
+// next receives a message of this client's.
+func (c *client) next(ctx context.Context) (holdfast.Message, int) {
+	c.t.Helper()
+	m, err := c.Receive(ctx)
+	require.NoError(c.t, err)
+	sender, n, err := parse(m.Data)
+	require.NoError(c.t, err)
+	require.Equal(c.t, c.name, sender)
+	return m, n
+}
+
+// Without a cookie a WebSocket's session is found again as long as one of the
+// tries reaches its server.
+func TestHAProxyNotStickyWebSocket(t *testing.T) {
+	p := startPair(t, false)
+	c := dial(t, "ws://"+p.front.addr+"/stream", nil)
+	c.direct()
+	c.measure("HAProxy, two servers in turn", "works")
+	used, other := p.inUse(t)
+	c.exchange(p.ledger, used.cut)
+	c.resumed()
+	assert.NotEmpty(t, other.seen(upgrades), "the second link went to the same server at once")
+	assert.Equal(t, "websocket", c.Stats().Transport)
+}
+
+// Polls need one server for all of a session's requests.
+func TestHAProxyNotStickyPolls(t *testing.T) {
+	p := startPair(t, false)
+	c := connect(t, "http://"+p.front.addr+"/stream", nil)
+	var why *holdfast.DialError
+	c.events.await(t, "not sticky", func(e holdfast.Event) bool {
+		return errors.As(e.Err, &why) && why.Class == holdfast.ClassNotSticky
+	})
+	assert.Equal(t, http.StatusMisdirectedRequest, why.StatusCode)
+	assert.Equal(t, holdfast.DecisionRetrySlowly, why.Decision)
+	assert.Contains(t, why.Hint, "not sticky")
+	assert.NotEmpty(t, p.a.seen(polls))
+	assert.NotEmpty(t, p.b.seen(polls))
 }

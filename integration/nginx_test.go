@@ -44,7 +44,7 @@ func TestNginxWithUpgradeHeaders(t *testing.T) {
 	c := dial(t, "ws://"+front.addr+"/stream", nil)
 
 	c.direct()
-	c.measure("nginx with Upgrade headers", "none")
+	c.measure("nginx with Upgrade headers", "works")
 	c.exchange(&l, front.restart)
 	c.resumed()
 	assert.Equal(t, "websocket", c.Stats().Transport)

@@ -57,7 +57,7 @@ func TestForwardProxyWithTunnels(t *testing.T) {
 				})
 
 				c.direct()
-				c.measure(test.name+", CONNECT, "+scheme+"://", "none")
+				c.measure(test.name+", CONNECT, "+scheme+"://", "works")
 				c.exchange(&l, proxy.restart)
 				c.resumed()
 				assert.Equal(t, "websocket", c.Stats().Transport)

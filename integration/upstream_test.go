@@ -37,8 +37,8 @@ type upstream struct {
 
 // request is what an upstream has seen of one.
 type request struct {
-	upgrade       bool   // it was meant as one; the wish itself may be lost
-	op            string // of a poll
+	upgrade       bool          // it was meant as one; the wish itself may be lost
+	op            string        // of a poll
 	hang          time.Duration // of a poll
 	frontProtocol string
 }
@@ -144,13 +144,21 @@ func (u *upstream) kill() {
 	_ = u.http.Close()
 	u.mu.Lock()
 	u.dead = true
-	for c := range u.conns {
-		reset(c)
-	}
 	u.mu.Unlock()
+	u.cut()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = u.server.Shutdown(ctx)
+}
+
+// cut resets every connection.
+func (u *upstream) cut() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for c := range u.conns {
+		reset(c)
+		delete(u.conns, c)
+	}
 }
 
 func reset(c net.Conn) {

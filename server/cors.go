@@ -34,7 +34,7 @@ func allowOrigin(h http.Header, r *http.Request) {
 }
 
 // serveOptions answers a preflight, and OPTIONS as such.
-func (s *Server) serveOptions(w http.ResponseWriter, r *http.Request) {
+func serveOptions(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(headerVersion, versionNumber)
 	h.Set("Allow", allowedMethods)

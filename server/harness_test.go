@@ -35,6 +35,7 @@ type world struct {
 	net  *memnet.Network
 	http *http.Server
 	tr   *http.Transport
+	url  string
 }
 
 // bubble runs f with a server in a bubble, in which time is virtual. Everything has
@@ -60,7 +61,7 @@ func parkedBubble(t *testing.T, o *Options, f func(*world, *parked)) {
 }
 
 func newWorld(t *testing.T, s *Server, configure ...func(*http.Server)) *world {
-	w := &world{Server: s, t: t, net: memnet.New()}
+	w := &world{Server: s, t: t, net: memnet.New(), url: "http://" + address + "/path"}
 	l, err := w.net.Listen(address)
 	require.NoError(t, err)
 	w.http = &http.Server{Handler: s}
@@ -93,7 +94,7 @@ type reply struct {
 
 // do makes a request; err is the network's.
 func (w *world) do(ctx context.Context, method string, header http.Header, body io.Reader) (reply, error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+address+"/path", body)
+	r, err := http.NewRequestWithContext(ctx, method, w.url, body)
 	require.NoError(w.t, err)
 	for k, v := range header {
 		r.Header[k] = v

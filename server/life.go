@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"time"
@@ -29,8 +30,8 @@ func (s *Server) newSession(r *http.Request, principal, subprotocol string) *Ses
 	n := &Session{srv: s, principal: principal, subprotocol: subprotocol, addr: s.clientAddr(r),
 		done: make(chan struct{}), dueIndex: -1, maxMessage: math.MaxInt, place: place{since: time.Now()}}
 	n.ctx, n.cancel = context.WithCancelCause(parent)
-	n.req = r.Clone(parent)
-	n.req.Body = http.NoBody
+	n.req = r.WithContext(parent)
+	n.req.Body, n.req.Header = http.NoBody, maps.Clone(r.Header)
 	for _, secret := range []string{headerHello, headerSession} {
 		n.req.Header.Del(secret)
 	}

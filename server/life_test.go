@@ -220,7 +220,7 @@ func TestClosingIsBounded(t *testing.T) {
 		for range 2 {
 			assert.Equal(t, 200, c.poll(1, 29*time.Second, nil).status) // never answers the CLOSE
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Second)
 		assert.Equal(t, wire.RejectPayload{Status: 410, Code: 1000, RecvNext: 1}, c.tombstone())
 		assert.Zero(t, w.count())
 	})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -151,6 +152,7 @@ func (s *Session) serveLink(l transport.Link, att *pump.Attachment, first []byte
 	}
 	l.Abort()
 	wg.Wait()
+	s.completed() // what has been acknowledged by this link, after it was replaced
 }
 
 // supervise watches a link and the session that it carries.
@@ -212,11 +214,8 @@ func (s *Session) supervise(l transport.Link, att *pump.Attachment, read <-chan 
 // goneLink ends a link that has been replaced, or whose session has ended.
 func (s *Session) goneLink() linkEnd {
 	end := linkEnd{code: uint16(holdfast.StatusNormalClosure)}
-	s.mu.Lock()
-	over := s.ended
-	s.mu.Unlock()
-	if over {
-		end.f = s.gone()
+	if f := s.replaced(); f.status == http.StatusGone {
+		end.f = f
 	}
 	return end
 }

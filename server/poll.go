@@ -112,7 +112,8 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request, attachment u
 	if f != nil {
 		return f
 	}
-	frames, f := s.answerPoll(r, w, p, old, att, body, hang)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(hang + writeTimeout)) // where it can be set
+	frames, f := s.answerPoll(r, p, old, att, body, hang)
 	s.leave(p, hang)
 	if f != nil || frames == nil {
 		return f
@@ -158,7 +159,7 @@ func (s *Session) leave(p *poll, hang time.Duration) {
 
 // answerPoll is what a poll is answered with: frames, a refusal, or nothing
 // where the client has gone.
-func (s *Session) answerPoll(r *http.Request, w http.ResponseWriter, p, old *poll, att *pump.Attachment, body []byte, hang time.Duration) (*[]byte, *refusal) {
+func (s *Session) answerPoll(r *http.Request, p, old *poll, att *pump.Attachment, body []byte, hang time.Duration) (*[]byte, *refusal) {
 	if old != nil {
 		<-old.left
 	}
@@ -169,14 +170,10 @@ func (s *Session) answerPoll(r *http.Request, w http.ResponseWriter, p, old *pol
 	}
 	// Nothing is on its way: what the client has not acknowledged it has not got.
 	att.Rewind()
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(hang + writeTimeout)) // where it can be set
 	timeout := time.NewTimer(hang)
 	defer timeout.Stop()
 	for {
-		if s.completed() {
-			return nil, s.gone()
-		}
-		if isClosed(p.gone) {
+		if s.completed() || isClosed(p.gone) || isClosed(att.Gone()) {
 			return nil, s.replaced()
 		}
 		if frames := s.take(att); frames != nil {
@@ -185,18 +182,20 @@ func (s *Session) answerPoll(r *http.Request, w http.ResponseWriter, p, old *pol
 		select {
 		case <-att.Ready():
 		case <-p.gone:
-		case <-att.Gone():
-			return nil, s.replaced()
-		case <-s.end.Done():
-		case <-s.done:
-			return nil, s.gone()
+		case <-att.Gone(): // as it is when the session ends
 		case <-r.Context().Done():
 			return nil, nil
 		case <-timeout.C:
-			ping := wire.Append(nil, wire.Frame{Type: wire.Ping, Payload: make([]byte, 8)})
-			return &ping, nil
+			return hangOver(), nil
 		}
 	}
+}
+
+// hangOver is what answers a poll for which nothing came: the next poll
+// acknowledges it with PONG.
+func hangOver() *[]byte {
+	ping := wire.Append(nil, wire.Frame{Type: wire.Ping, Payload: make([]byte, 8)})
+	return &ping
 }
 
 // take returns the frames that are due, nil if there are none.

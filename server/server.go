@@ -72,28 +72,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.leave()
+	f := s.checkRequest(w, r)
+	if f == nil {
+		switch r.Method {
+		case http.MethodPost:
+			f = s.servePost(w, r)
+		case http.MethodGet:
+			f = s.serveGet(w, r)
+		case http.MethodOptions:
+			serveOptions(w, r)
+		}
+	}
+	if f != nil {
+		f.write(w)
+	}
+}
+
+// checkRequest refuses what nobody is to ask.
+func (s *Server) checkRequest(w http.ResponseWriter, r *http.Request) *refusal {
 	if !s.originAllowed(r) {
 		w.Header().Add("Vary", "Origin")
-		refuse(http.StatusForbidden, "this origin is not allowed").write(w)
-		return
+		return refuse(http.StatusForbidden, "this origin is not allowed")
 	}
 	allowOrigin(w.Header(), r)
 	switch r.Method {
 	case http.MethodPost:
 		boundBody(w)
-		if f := s.servePost(w, r); f != nil {
-			f.write(w)
-		}
-	case http.MethodGet:
-		if f := s.serveGet(w, r); f != nil {
-			f.write(w)
-		}
-	case http.MethodOptions:
-		s.serveOptions(w, r)
+	case http.MethodGet, http.MethodOptions:
 	default:
 		w.Header().Set("Allow", allowedMethods)
-		refuse(http.StatusMethodNotAllowed, "the method is not supported here").write(w)
+		return refuse(http.StatusMethodNotAllowed, "the method is not supported here")
 	}
+	return nil
 }
 
 // authenticate says who makes the request.

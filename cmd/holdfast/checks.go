@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-ws/holdfast"
@@ -248,47 +249,29 @@ const (
 	climbWithin    = 6200 * time.Millisecond             // of when it gets through: 100 ms of quiet, 5 s and 20 %, and a probe
 )
 
-// fellBack follows the transports in use.
+// fellBack follows the client that can fall back.
 func (t *tally) fellBack() check {
 	var c check
 	for _, b := range t.lanes {
 		if !b.session {
 			continue
 		}
-		fell, climbed := b.moves()
-		c.promise = fmt.Sprintf("blocked: went on over long polling when WebSocket was refused, and over WebSocket once it could; fell back %d times, climbed back %d times", fell, climbed)
-		told := uint64(0)
+		c.promise = fmt.Sprintf("blocked: long polling went on where WebSocket was refused, WebSocket once it could (fell back: %d, climbed back: %d)", b.fell, b.climbed)
+		known := false
 		for _, in := range t.incidents {
 			if in.name != "blocked" || !in.over {
 				continue
 			}
-			var fell, climbed *holdfast.Event
-			was := websocket
-			for _, e := range b.events {
-				switch {
-				case e.Time.Before(in.at):
-					if e.Kind == holdfast.EventConnected || e.Kind == holdfast.EventUpgraded {
-						was = e.Transport
-					}
-				case e.Kind == holdfast.EventFellBack && fell == nil && e.Time.Before(in.lifted):
-					fell = &e
-				case e.Kind == holdfast.EventUpgraded && climbed == nil:
-					climbed = &e
-				}
+			fell, climbed := b.first(holdfast.EventFellBack, in.at), b.first(holdfast.EventUpgraded, in.at)
+			var dial *holdfast.DialError
+			if in.over == websocket {
+				c.expect(fell.Resumed && fell.Time.Sub(in.at) <= fallBackWithin+t.lag, "did not fall back within %s", seconds(fallBackWithin))
+				c.expect(known || errors.As(fell.Err, &dial) && dial.Class == holdfast.ClassBlocked, "did not say why it fell back")
 			}
-			if was == websocket {
-				told++
-				c.expect(fell != nil && fell.Resumed && fell.Err != nil && fell.Time.Sub(in.at) <= fallBackWithin+t.lag, "did not fall back within %v", fallBackWithin)
-			}
-			c.expect(climbed != nil && climbed.Resumed && !climbed.Time.Before(in.lifted) && climbed.Time.Sub(in.lifted) <= climbWithin+t.lag,
-				"did not climb back within %v", climbWithin)
+			known = true
+			c.expect(climbed.Resumed && !climbed.Time.Before(in.lifted) && climbed.Time.Sub(in.lifted) <= climbWithin+t.lag,
+				"did not climb back within %s", seconds(climbWithin))
 		}
-		for _, e := range b.events {
-			if e.Kind == holdfast.EventFellBack && e.Err != nil {
-				told--
-			}
-		}
-		c.expect(told == 0, "fell back on evidence where nothing blocked WebSocket")
 	}
 	return c
 }

@@ -30,7 +30,7 @@ func find(b *books, after, kind holdfast.EventKind) *holdfast.Event {
 func TestEachCheckFails(t *testing.T) {
 	good, _ := play(t, always, allFaults(1))
 	require.True(t, good.held())
-	const atLeast, atMost = 0, 1
+	const atLeast, atMost, exactly = 0, 1, 2
 	incidentNamed := func(tl *tally, name string) *incident {
 		return &tl.incidents[slices.IndexFunc(tl.incidents, func(in incident) bool { return in.name == name })]
 	}
@@ -46,6 +46,16 @@ func TestEachCheckFails(t *testing.T) {
 		{"at most once", func(_ *tally, l []books) { l[atMost].told-- }},
 		{"at most once", func(_ *tally, l []books) {
 			find(&l[atMost], holdfast.EventConnected, holdfast.EventDisconnected).Count++
+		}},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].up.missing = 1 }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].down.repeated = 1 }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].up.back = 1 }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].down.ahead = 1 }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].flush = errors.New("no") }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].stats.Unknown = 1 }},
+		{"exactly once", func(_ *tally, l []books) { l[exactly].stats.Epoch++ }},
+		{"exactly once", func(_ *tally, l []books) {
+			find(&l[exactly], holdfast.EventConnected, holdfast.EventGap).Kind = holdfast.EventNetworkChanged
 		}},
 		{"in order", func(_ *tally, l []books) { l[atMost].up.broken = 1 }},
 		{"in order", func(_ *tally, l []books) { l[atMost].up.back = 1 }},
@@ -83,8 +93,31 @@ func TestEachCheckFails(t *testing.T) {
 		{"Stats", func(_ *tally, l []books) { l[atMost].stats.Connects++ }},
 		{"Stats", func(_ *tally, l []books) { l[atMost].stats.Attempts-- }},
 		{"Stats", func(_ *tally, l []books) { l[atMost].handshakes += 100 }},
-		{"connected again", func(_ *tally, l []books) { l[atMost].epochs = l[atMost].epochs[:len(l[atMost].epochs)-1] }},
-		{"offline", func(tl *tally, _ []books) { incidentNamed(tl, "offline").dials = []int{0, 1} }},
+		{"connected again", func(tl *tally, _ []books) { tl.incidents[2].back = []*arrival{{}, {}, {}} }},
+		{"blocked", func(_ *tally, l []books) {
+			e := find(&l[exactly], holdfast.EventConnected, holdfast.EventFellBack)
+			e.Time = e.Time.Add(fallBackWithin)
+		}},
+		{"blocked", func(_ *tally, l []books) {
+			find(&l[exactly], holdfast.EventConnected, holdfast.EventFellBack).Err = nil
+		}},
+		{"blocked", func(_ *tally, l []books) {
+			find(&l[exactly], holdfast.EventConnected, holdfast.EventFellBack).Resumed = false
+		}},
+		{"blocked", func(_ *tally, l []books) {
+			e := find(&l[exactly], holdfast.EventConnected, holdfast.EventUpgraded)
+			e.Time = e.Time.Add(3 * time.Second)
+		}},
+		{"blocked", func(tl *tally, _ []books) {
+			in := incidentNamed(tl, "blocked")
+			in.lifted = in.lifted.Add(climbWithin)
+		}},
+		{"blocked", func(tl *tally, l []books) {
+			l[exactly].events = append(l[exactly].events, holdfast.Event{
+				Kind: holdfast.EventFellBack, Err: holdfast.ErrNoPong, Time: incidentNamed(tl, "freeze").at,
+			})
+		}},
+		{"offline", func(tl *tally, _ []books) { incidentNamed(tl, "offline").dials = []int{0, 1, 0} }},
 		{"offline", func(_ *tally, l []books) {
 			e := find(&l[atMost], holdfast.EventOnline, holdfast.EventConnecting)
 			e.Time = e.Time.Add(dialWithin + 1)

@@ -65,14 +65,21 @@ func demoHelp() string {
 	var b strings.Builder
 	b.WriteString(`Usage: holdfast demo [--duration 20s] [--faults LIST] [--seed N]
 
-Starts a server on a loopback port and two clients in this process. Client and
-server send each other numbered messages while faults hit the link. It draws
+Starts servers on loopback ports and three clients in this process. Clients and
+servers send each other numbered messages while faults hit the links. It draws
 what happens, then compares what was sent with what arrived, and checks what
 Holdfast promises.
 
-One client delivers at least once: what may have been lost is sent again. The
-other delivers at most once: nothing is sent twice, and what may have been lost
-is counted.
+Two clients talk to a plain WebSocket server. One delivers at least once: what
+may have been lost is sent again. The other delivers at most once: nothing is
+sent twice, and what may have been lost is counted. The third has a session with
+package server, so that everything arrives exactly once, both ways, and falls
+back on long polling where WebSocket is blocked, or keeps dying.
+
+A session is in the memory of its server. So restart takes away the front that
+stands before that, as a proxy would, and not the server: that would be the end
+of the session, and of the promise for what was under way. close1012 does end
+the session, in good order, and the next one goes on with the next message.
 
   --duration D   how long, 20s by default, at most 1h; the longer, the more faults
   --faults LIST  which faults, separated by commas; all, the default; or none

@@ -16,7 +16,8 @@ type fault struct {
 	name  string
 	about string
 	takes time.Duration // with the recovery from it, as a rule
-	only  bool          // it meets those clients alone that can fall back
+	// session: it meets the client with a session alone.
+	session bool
 	// hit does it, and returns once it is over. When ctx ends that is early.
 	hit func(ctx context.Context, d *demo, in *incident)
 }
@@ -79,8 +80,8 @@ func shortest(chosen []fault) time.Duration {
 }
 
 // schedule puts the faults into an order and spreads them over the duration,
-// again and again while there is time for all of them. What only some clients
-// meet comes first, as the way back from it takes longest.
+// again and again while there is time for all of them. The blockade comes
+// first, so that the way back from it is seen before WebSocket has died often.
 func schedule(chosen []fault, duration time.Duration, rng *rand.Rand) []scheduled {
 	if len(chosen) == 0 {
 		return nil
@@ -98,9 +99,9 @@ func schedule(chosen []fault, duration time.Duration, rng *rand.Rand) []schedule
 	at := lead
 	for range rounds {
 		order := rng.Perm(len(chosen))
-		slices.SortStableFunc(order, func(a, b int) int {
-			return strings.Compare(fmt.Sprint(chosen[b].only), fmt.Sprint(chosen[a].only))
-		})
+		if i := slices.IndexFunc(order, func(i int) bool { return chosen[i].session }); i > 0 {
+			order[0], order[i] = order[i], order[0]
+		}
 		for _, i := range order {
 			at += time.Duration(float64(free) * pauses[len(script)] / sum)
 			script = append(script, scheduled{chosen[i], at})
@@ -205,22 +206,28 @@ func restart(ctx context.Context, d *demo, in *incident) {
 
 func reset(_ context.Context, d *demo, _ *incident) {
 	d.journal.say("reset: every connection gets a TCP reset")
-	d.service.reset()
+	d.service.each((*roadConn).reset)
 }
 
 func freeze(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("freeze: every link is half-open: nothing gets through, nothing fails")
-	thaw := d.service.freeze()
+	var frozen []*roadConn
+	d.service.each(func(c *roadConn) {
+		c.freeze()
+		frozen = append(frozen, c)
+	})
 	in.open(d)
 	d.wait(ctx, func() bool { return d.recovered(*in) })
-	thaw()
+	for _, c := range frozen { // what was in flight never arrives
+		c.drop()
+	}
 }
 
 func overload(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("overload: the server drops its clients and answers 503, Retry-After %s", seconds(retryAfter))
 	before := d.handshakes()
 	d.service.setOverloaded(true)
-	d.service.drop()
+	d.service.each((*roadConn).drop)
 	d.wait(ctx, func() bool { return !slices.Contains(since(before, d.handshakes()), 0) })
 	sleep(ctx, d.between(100*time.Millisecond, retryAfter/2))
 	in.open(d)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -15,23 +14,23 @@ import (
 )
 
 // front stands before the server of sessions as a proxy would: it can go away,
-// cut what is up, refuse WebSocket. The server lives behind it until the end,
-// since the memory of its sessions is what a client comes back to.
+// and refuse WebSocket. The server lives behind it until the end, since the
+// memory of its sessions is what a client comes back to.
 type front struct {
 	service *service
 	addr    string // the same after a restart
+	road    *road
 	server  *server.Server
 	serving sync.WaitGroup
 
 	mu       sync.Mutex
-	http     *http.Server // between start and stop
-	conns    map[*frontConn]struct{}
+	http     *http.Server
 	blocking bool
 	session  *server.Session // the last one
 }
 
 func newFront(s *service) *front {
-	f := &front{service: s, conns: map[*frontConn]struct{}{}}
+	f := &front{service: s, road: newRoad()}
 	f.server = server.New(f.talk, &server.Options{
 		SendBuffer: holdfast.SendBuffer{MaxMessages: 1 << 16, WhenFull: holdfast.WhenFullFail},
 	})
@@ -48,7 +47,7 @@ func (f *front) start() error {
 	f.mu.Lock()
 	f.http = h
 	f.mu.Unlock()
-	f.serving.Go(func() { _ = h.Serve(frontListener{l, f}) })
+	f.serving.Go(func() { _ = h.Serve(roadListener{l, f.road}) })
 	return nil
 }
 
@@ -60,7 +59,7 @@ func (f *front) stop() {
 		_ = h.Close()
 	}
 	f.serving.Wait()
-	f.each((*frontConn).drop)
+	f.road.each((*roadConn).drop) // the links of WebSocket are not its own
 }
 
 // end ends the server behind it.
@@ -77,7 +76,7 @@ func (f *front) block(on bool) {
 	f.blocking = on
 	f.mu.Unlock()
 	if on {
-		f.each((*frontConn).drop)
+		f.road.each((*roadConn).drop)
 	}
 }
 
@@ -139,98 +138,4 @@ func (f *front) talk(ctx context.Context, s *server.Session) error {
 	}
 	sending.Wait()
 	return nil
-}
-
-// each does something to every connection.
-func (f *front) each(do func(*frontConn)) {
-	f.mu.Lock()
-	var all []*frontConn
-	for c := range f.conns {
-		all = append(all, c)
-	}
-	f.mu.Unlock()
-	for _, c := range all {
-		do(c)
-	}
-}
-
-// frontListener makes its connections known to the front.
-type frontListener struct {
-	net.Listener
-	front *front
-}
-
-func (l frontListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &frontConn{Conn: conn, front: l.front, frozen: make(chan struct{}), ended: make(chan struct{})}
-	l.front.mu.Lock()
-	defer l.front.mu.Unlock()
-	l.front.conns[c] = struct{}{}
-	return c, nil
-}
-
-// frontConn is a connection to the front that can be cut and frozen.
-type frontConn struct {
-	net.Conn
-	front         *front
-	freezing      sync.Once
-	frozen, ended chan struct{}
-	ending        sync.Once
-}
-
-// Read gets nothing through once the connection is frozen.
-func (c *frontConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	select {
-	case <-c.frozen:
-		<-c.ended
-		return 0, net.ErrClosed
-	default:
-		return n, err
-	}
-}
-
-// Write ends nowhere once the connection is frozen.
-func (c *frontConn) Write(b []byte) (int, error) {
-	select {
-	case <-c.frozen:
-		return len(b), nil
-	default:
-		return c.Conn.Write(b)
-	}
-}
-
-func (c *frontConn) freeze() { c.freezing.Do(func() { close(c.frozen) }) }
-
-func (c *frontConn) Close() error {
-	c.drop()
-	return nil
-}
-
-func (c *frontConn) drop() { c.end(func() {}) }
-
-// reset ends the connection with RST.
-func (c *frontConn) reset() {
-	c.end(func() {
-		switch conn := c.Conn.(type) {
-		case interface{ Reset() error }:
-			_ = conn.Reset()
-		case *net.TCPConn:
-			_ = conn.SetLinger(0)
-		}
-	})
-}
-
-func (c *frontConn) end(first func()) {
-	c.ending.Do(func() {
-		close(c.ended)
-		first()
-		_ = c.Conn.Close()
-		c.front.mu.Lock()
-		defer c.front.mu.Unlock()
-		delete(c.front.conns, c)
-	})
 }

@@ -95,10 +95,10 @@ func (j *journal) event(who string, e holdfast.Event) {
 			line.text += ", " + e.Transport
 		}
 	case holdfast.EventFellBack:
-		if e.Err == nil { // known before, so the others tell it
-			return
+		line.text = e.Transport + " came first, as WebSocket has failed here before"
+		if e.Err != nil {
+			line.text = fmt.Sprintf("fell back on %s: %s", e.Transport, reason(e.Err))
 		}
-		line.text, line.mood = fmt.Sprintf("fell back on %s: %s", e.Transport, reason(e.Err)), good
 	case holdfast.EventUpgraded:
 		line.text, line.mood = "climbed back to "+e.Transport, good
 	case holdfast.EventDisconnected:

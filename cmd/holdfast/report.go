@@ -18,14 +18,6 @@ func (t *tally) report(w io.Writer, c palette) {
 	number := func(f func(b *books) uint64) func(*books) string {
 		return func(b *books) string { return fmt.Sprint(f(b)) }
 	}
-	moves := func(f func(fell, climbed uint64) uint64) func(*books) string {
-		return func(b *books) string {
-			if !b.session {
-				return "-"
-			}
-			return fmt.Sprint(f(b.moves()))
-		}
-	}
 	line("", "", func(b *books) string { return b.name })
 	for _, way := range []struct {
 		name string
@@ -41,8 +33,8 @@ func (t *tally) report(w io.Writer, c palette) {
 	}
 	line("connection", "reconnects", number((*books).reconnects))
 	line("", "dials", number(func(b *books) uint64 { return b.stats.Attempts }))
-	line("", "fell back", moves(func(fell, _ uint64) uint64 { return fell }))
-	line("", "climbed back", moves(func(_, climbed uint64) uint64 { return climbed }))
+	line("", "fell back", number(func(b *books) uint64 { return b.fell }))
+	line("", "climbed back", number(func(b *books) uint64 { return b.climbed }))
 	line("", "longest outage", func(b *books) string { return seconds(b.silence) })
 	if len(t.incidents) > 0 {
 		t.reportRecovery(w)

@@ -30,8 +30,9 @@ func moment() sample {
 		marks: []mark{{"reset", time.Second}, {"offline", 4 * time.Second}, {"close1012", 4300 * time.Millisecond},
 			{"freeze", 7 * time.Second}},
 		lanes: []laneSample{
-			{name: "at least once", cell: cellConnected, state: holdfast.StateConnected, rtt: 412 * time.Microsecond, queued: 3, sent: 98, received: 101},
+			{name: "at least once", cell: cellConnected, state: holdfast.StateConnected, transport: websocket, rtt: 412 * time.Microsecond, queued: 3, sent: 98, received: 101},
 			{name: "at most once", cell: cellRetrying, state: holdfast.StateWaiting, attempt: 3, left: 412 * time.Millisecond, queued: 41, sent: 20, received: 7},
+			{name: "exactly once", cell: cellFallback, state: holdfast.StateConnected, transport: "longpoll", rtt: 2 * time.Millisecond, sent: 99, received: 99},
 		},
 	}
 }
@@ -40,7 +41,7 @@ func moment() sample {
 func drawn(width int) []string {
 	s := newScreen(io.Discard, allFaults(42), func() int { return width })
 	first := repeat(cellConnected, 40, cellOffline, 3, cellRetrying, 5, cellConnected, 20, cellSilent, 4)
-	s.cells = [][]cell{first, repeat(cellConnected, 72)}
+	s.cells = [][]cell{first, repeat(cellConnected, 72), repeat(cellConnected, 60, cellFallback, 12)}
 	lines := s.picture(moment(), width)
 	for i := range lines {
 		lines[i] = strings.TrimRight(uncolored(lines[i]), " ")
@@ -62,13 +63,15 @@ func TestPicture(t *testing.T) {
 		"",
 		" Holdfast demo, seed 42, fault: freeze                            7.2 s of 20 s",
 		"",
-		" at least once  ● connected               rtt 0.4 ms  queue 3     ↑ 98/s ↓101/s",
+		" at least once  ● connected, websocket    rtt 0.4 ms  queue 3     ↑ 98/s ↓101/s",
 		" ███████████████░░▒▒███████▓▓▓",
 		" at most once   ○ waiting #3 in 412 ms    rtt -       queue 41    ↑ 20/s ↓  7/s",
 		" █████████████████████████████",
+		" exactly once   ● connected, longpoll     rtt 2.0 ms  queue 0     ↑ 99/s ↓ 99/s",
+		" ███████████████████████▄▄▄▄▄▄",
 		"    ▲reset      ▲offline    ▲freeze",
 		"                 ▲close1012",
-		" █ connected  ▓ silent  ▒ retrying  ░ offline",
+		" █ connected  ▄ long polling  ▓ silent  ▒ retrying  ░ offline",
 	}, drawn(80))
 }
 
@@ -141,8 +144,9 @@ func TestPlainHasNoEscapes(t *testing.T) {
 	assert.Equal(t, `Holdfast demo, 20s, seed 42
    1.500  FAULT          reset: now
    1.600  at most once   connected
-   7.200  at least once  = connected              rtt 0.4 ms  queue 3    sent 98/s received 101/s
+   7.200  at least once  = connected, websocket   rtt 0.4 ms  queue 3    sent 98/s received 101/s
    7.200  at most once   = waiting #3 in 412 ms   rtt -       queue 41   sent 20/s received 7/s
+   7.200  exactly once   = connected, longpoll    rtt 2.0 ms  queue 0    sent 99/s received 99/s
 `, b.String())
 	tl, output := play(t, always, allFaults(2))
 	assert.NotContains(t, output, "\x1b")
@@ -184,9 +188,17 @@ func TestLogText(t *testing.T) {
 		{Kind: holdfast.EventOnline},
 		{Kind: holdfast.EventOffline},
 		{Kind: holdfast.EventAttemptFailed, Attempt: 2, Err: &holdfast.DialError{Class: holdfast.ClassServerDown}},
+		{Kind: holdfast.EventConnected, Epoch: 3, Resumed: true, Transport: "longpoll"},
+		{Kind: holdfast.EventFellBack, Transport: "longpoll", Err: &holdfast.DialError{Class: holdfast.ClassBlocked, StatusCode: 403}},
+		{Kind: holdfast.EventAttemptFailed, State: holdfast.StateConnected, Err: &holdfast.DialError{Class: holdfast.ClassBlocked}},
+		{Kind: holdfast.EventUpgraded},
+		{Kind: holdfast.EventFellBack, Transport: "longpoll"},
 		{Kind: holdfast.EventClosed, Err: errors.Join(holdfast.ErrRetriesExhausted)},
 	} {
 		e.Time = start
+		if e.Transport == "" {
+			e.Transport = websocket
+		}
 		j.event("x", e)
 	}
 	var texts []string
@@ -204,6 +216,11 @@ func TestLogText(t *testing.T) {
 		"the network is back",
 		"offline, waiting for the network",
 		"attempt 2 failed: server down",
+		"connected, the session goes on, longpoll",
+		"fell back on longpoll: blocked, status 403",
+		"websocket still fails: blocked",
+		"climbed back to websocket",
+		"longpoll came first, as WebSocket has failed here before",
 		"ended: retries exhausted",
 	}, texts)
 	assert.Empty(t, j.take())

@@ -51,6 +51,7 @@ type service struct {
 	place place
 	lanes []*lane
 	addr  string // of plain WebSocket; the same after a restart
+	road  *road
 	front *front
 
 	mu         sync.Mutex
@@ -60,7 +61,7 @@ type service struct {
 }
 
 func newService(p place, lanes []*lane) *service {
-	s := &service{place: p, lanes: lanes}
+	s := &service{place: p, lanes: lanes, road: newRoad()}
 	s.front = newFront(s)
 	return s
 }
@@ -72,7 +73,7 @@ func (s *service) start() error {
 		return err
 	}
 	s.addr = l.Addr().String()
-	g := gate{l, make(chan struct{})}
+	g := gate{roadListener{l, s.road}, make(chan struct{})}
 	server := holdfasttest.NewServer(g)
 	server.OnRequest(s.answer)
 	server.OnConnect(s.serve)
@@ -114,35 +115,10 @@ func (s *service) end() {
 	s.front.end()
 }
 
-// drop ends every connection, reset with a TCP reset.
-func (s *service) drop() {
-	s.current().DropAll()
-	s.front.each((*frontConn).drop)
-}
-
-func (s *service) reset() {
-	s.current().ResetAll()
-	s.front.each((*frontConn).reset)
-}
-
-// freeze makes every connection half-open; thaw drops those, so that what was
-// in flight never arrives.
-func (s *service) freeze() (thaw func()) {
-	peers := s.current().Peers()
-	s.current().FreezeAll(true)
-	var frozen []*frontConn
-	s.front.each(func(c *frontConn) {
-		c.freeze()
-		frozen = append(frozen, c)
-	})
-	return func() {
-		for _, p := range peers {
-			p.Drop()
-		}
-		for _, c := range frozen {
-			c.drop()
-		}
-	}
+// each does something to every connection there is.
+func (s *service) each(do func(*roadConn)) {
+	s.road.each(do)
+	s.front.road.each(do)
 }
 
 // close closes every link and session with a code.

@@ -22,6 +22,8 @@ type books struct {
 	events     []holdfast.Event
 	silence    time.Duration
 	told       uint64
+
+	fell, climbed uint64 // from WebSocket back on a fallback, and to it again
 	failure    error
 
 	ending
@@ -40,22 +42,20 @@ func (b *books) count(kind holdfast.EventKind) (n uint64) {
 // reconnects counts the links after the first.
 func (b *books) reconnects() uint64 { return max(b.stats.Connects, 1) - 1 }
 
-// moves counts how often the transport was another one than before: fell from
-// WebSocket back on a fallback, and climbed to it again.
-func (b *books) moves() (fell, climbed uint64) {
+// move counts how often the transport was another one than before.
+func (b *books) move() {
 	last := websocket
 	for _, e := range b.events {
 		switch {
 		case e.Kind != holdfast.EventConnected && e.Kind != holdfast.EventUpgraded || e.Transport == last:
 			continue
 		case last == websocket:
-			fell++
+			b.fell++
 		default:
-			climbed++
+			b.climbed++
 		}
 		last = e.Transport
 	}
-	return fell, climbed
 }
 
 // websocket is the name of a transport.
@@ -69,7 +69,7 @@ func (in *incident) recovery(lane int) (took time.Duration, ok bool) {
 }
 
 // met says whether the incident meets a client.
-func (in *incident) met(b *books) bool { return b.session || !in.only }
+func (in *incident) met(b *books) bool { return b.session || !in.session }
 
 // tally is the outcome of a run.
 type tally struct {
@@ -90,6 +90,7 @@ func (d *demo) tally(endings []ending, took time.Duration) *tally {
 	for i, l := range d.lanes {
 		b := l.books()
 		b.ending = endings[i]
+		b.move()
 		t.lanes = append(t.lanes, b)
 	}
 	t.checks = t.promises()

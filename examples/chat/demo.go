@@ -63,8 +63,11 @@ func demo(ctx context.Context, out *log.Logger) error {
 	hears(ann, "ann", "bob: hello ann, no WebSocket where I am")
 
 	out.Print("    (ann's link is cut)")
-	ann.Reconnect() // drops the link without a word
+	ann.Reconnect() // drops the link without a word, and makes another one
 	says(bob, "still there?")
+	if err := ann.WaitConnected(ctx); err != nil {
+		return err
+	}
 	hears(ann, "ann", "bob: still there?")
 	says(ann, "I was never away")
 	hears(bob, "bob", "ann: I was never away") // and nothing before it

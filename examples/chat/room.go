@@ -92,18 +92,15 @@ func (r *room) say(from *member, line string) {
 }
 
 // tell sends a line. When a member's send buffer is full, lines are left out for
-// that member alone, who is told how many as soon as there is room.
+// that member alone, whom the next one that fits tells how many.
 func (m *member) tell(line string) {
-	// Not the speaker's context: that one may be about to leave.
-	ctx := context.Background()
 	if m.missed > 0 {
-		if m.Send(ctx, holdfast.Text, fmt.Appendf(nil, "* you have missed %d lines", m.missed)) != nil {
-			m.missed++
-			return
-		}
-		m.missed = 0
+		line = fmt.Sprintf("* you have missed %d lines\n%s", m.missed, line)
 	}
-	if m.Send(ctx, holdfast.Text, []byte(line)) != nil {
+	// Not the speaker's context: that one may be about to leave.
+	if m.Send(context.Background(), holdfast.Text, []byte(line)) != nil {
 		m.missed++
+	} else {
+		m.missed = 0
 	}
 }

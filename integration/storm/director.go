@@ -18,26 +18,28 @@ const (
 	look = 2 * time.Millisecond
 	// trickle is how often messages are let through while the transport changes.
 	trickle = 20 * time.Millisecond
+	// reservePercent of the messages are for that, in so many drops.
+	reservePercent = 30
+	drops          = 2500
 )
 
 // direct plays the script. A fault falls while its share of the messages is on
 // its way, and the next step begins when all of them have arrived at both ends.
 func (r *run) direct(ctx context.Context) error {
-	faults := uint64(0)
-	for _, s := range r.script {
-		if s.act == faultSocket || s.act == faultPolls {
-			faults++
+	reserve := r.messages * reservePercent / 100
+	r.drop = max(1, reserve/drops)
+	share := (r.messages - reserve) / uint64(r.wanted+1)
+	for {
+		for _, s := range script(r.random, r.wanted-r.happened()) {
+			if err := r.play(ctx, s, share); err != nil {
+				return err
+			}
 		}
-	}
-	share := r.messages * 85 / 100 / max(faults, 1)
-	r.drop = max(1, r.messages*15/100/1000)
-	for _, s := range r.script {
-		if err := ctx.Err(); err != nil {
-			return err
+		if r.happened() >= r.wanted {
+			break
 		}
-		if err := r.play(ctx, s, share); err != nil {
-			return err
-		}
+		// Some found nothing to break; their messages are gone.
+		share = (r.messages - r.released) / uint64(r.wanted-r.happened()+1)
 	}
 	r.proxy.treat(welcome)
 	return r.flow(ctx, r.messages)
@@ -231,9 +233,9 @@ func (r *run) until(ctx context.Context, transport string, limit time.Duration) 
 func (r *run) trickleUntil(ctx context.Context, limit time.Duration, cond func() bool) bool {
 	last := time.Now()
 	return r.look(ctx, limit, func() bool {
-		if reserve := r.messages * 15 / 100; time.Since(last) > trickle && r.trickled+r.drop <= reserve {
+		if time.Since(last) > trickle && r.dropped < drops {
 			last = time.Now()
-			r.trickled += r.drop
+			r.dropped++
 			r.released = min(r.released+r.drop, r.messages)
 			r.gate.open(r.released)
 		}

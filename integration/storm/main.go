@@ -41,7 +41,7 @@ type run struct {
 	out      io.Writer
 	started  time.Time
 
-	script  []step
+	random  *rand.Rand // the director's
 	proxy   *proxy
 	network *roaming
 	gate    *gate
@@ -57,9 +57,10 @@ type run struct {
 	links, losses, fallbacks, upgrades atomic.Int64
 
 	// The director's.
-	refusal            refusal
-	released, trickled uint64
-	drop               uint64
+	refusal  refusal
+	released uint64 // messages that may have been sent
+	drop     uint64 // messages
+	dropped  int    // drops
 
 	mu         sync.Mutex
 	faults     map[string]int
@@ -89,7 +90,7 @@ func (r *run) storm(ctx context.Context) error {
 	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
-	r.script = script(rand.New(rand.NewPCG(r.seed, 0)), r.wanted)
+	r.random = rand.New(rand.NewPCG(r.seed, 0))
 	r.network, r.gate, r.faults = newRoaming(), newGate(), map[string]int{}
 	r.up.name, r.up.direction = "client to server", up
 	r.down.name, r.down.direction = "server to client", down

@@ -59,6 +59,13 @@ func (r *run) count(kind string, happened bool) {
 	}
 }
 
+// happened is how many faults there have been.
+func (r *run) happened() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.struck
+}
+
 func (r *run) standing() string {
 	s := r.conn.Stats()
 	return fmt.Sprintf("%v over %q, %d messages up, %d down, %d released; %d queued, %d unacknowledged, last error %v",
@@ -68,12 +75,9 @@ func (r *run) standing() string {
 // progress prints how far the run is.
 func (r *run) progress() {
 	s := r.conn.Stats()
-	r.mu.Lock()
-	struck := r.struck
-	r.mu.Unlock()
 	fmt.Fprintf(r.out, "%6.1f s  %-9s  up %d, down %d of %d  faults %d of %d  links %d, fallbacks %d, upgrades %d\n",
 		time.Since(r.started).Seconds(), s.Transport, r.up.received.Load(), r.down.received.Load(), r.messages,
-		struck, r.wanted, r.links.Load(), r.fallbacks.Load(), r.upgrades.Load())
+		r.happened(), r.wanted, r.links.Load(), r.fallbacks.Load(), r.upgrades.Load())
 }
 
 // tally prints what the run came to.

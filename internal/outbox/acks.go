@@ -32,7 +32,7 @@ type Entry struct {
 func (q *Queue) UseAcks(maxMessage int) {
 	q.mu.Lock()
 	defer q.unlock()
-	q.acks.on, q.acks.maxMessage = true, maxMessage
+	q.acks.on, q.acks.maxMessage, q.acks.dropped = true, maxMessage, 0
 	q.blocked = slices.DeleteFunc(q.blocked, func(p *push) bool {
 		big := len(p.Data) > maxMessage
 		if big {

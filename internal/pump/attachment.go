@@ -76,15 +76,15 @@ func (e *End) wanted() bool {
 // a window that reopens is told.
 func (e *End) armAck() {
 	e.watchRoom()
-	if e.at == nil || e.ackTimer != nil || !e.s.AckPending() {
+	if e.at == nil || e.ackTimer != nil || !e.owed && !e.s.AckPending() {
 		return
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(ackDelay, func() {
 		e.mu.Lock()
-		due := e.ackTimer == timer && e.s.AckPending()
+		due := e.ackTimer == timer && (e.owed || e.s.AckPending())
 		if e.ackTimer == timer {
-			e.ackTimer = nil
+			e.ackTimer, e.owed = nil, false
 		}
 		if due {
 			e.s.AckNow()
@@ -151,7 +151,9 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 		e.parting = false
 		s.AckNow()
 	}
-	dst = s.Next(dst, room-len(dst))
+	if !e.rides() {
+		dst = s.Next(dst, room-len(dst))
+	}
 	n := 0
 	e.tellMoved()
 	if e.flowing && s.Ready(0) {
@@ -183,7 +185,9 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 	if id, due := out.NextPing(false); due {
 		s.Ping(id)
 	}
-	dst = s.Next(dst, max(room-len(dst), 0)+wire.MaxHeader+8)
+	if !e.rides() {
+		dst = s.Next(dst, max(room-len(dst), 0)+wire.MaxHeader+8)
+	}
 	for e.watchRoom() {
 		dst = s.Next(dst, max(room-len(dst), 0))
 	}
@@ -191,6 +195,12 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 		e.finish(true)
 	}
 	return dst, 0
+}
+
+// rides says that there is nothing to send but an ATTACH, which the poll has that
+// is on its way: the first message is not to wait for the answer to a send.
+func (e *End) rides() bool {
+	return e.at.answered && !e.at.polled && e.s.Attaching()
 }
 
 // Rewind follows a request that has been answered, and one that asks: nothing
@@ -216,6 +226,7 @@ func (a *Attachment) Poll() []byte {
 	}
 	e.s.SetHeld(int64(e.c.In.Held()))
 	frames := e.s.Poll()
+	e.owed = false
 	if e.watchRoom() {
 		e.c.Out.Wake()
 	}

@@ -54,7 +54,7 @@ func TestSessionInRandomSequences(t *testing.T) {
 }
 
 func drawSetup(t *rapid.T, name string) setup {
-	s := setup{maxMessage: rapid.SampledFrom([]int{100, 2000, 200 << 10}).Draw(t, name+" MaxMessage")}
+	s := setup{maxMessage: rapid.SampledFrom([]int{100, 2000, 140 << 10}).Draw(t, name+" MaxMessage")}
 	s.window = rapid.SampledFrom([]int{1, 300, 5000, 100 << 10, 1 << 20}).Draw(t, name+" Window")
 	s.limits.MaxMessages = rapid.SampledFrom([]int{3, 20, 1 << 20}).Draw(t, name+" MaxMessages")
 	s.limits.Keep = rapid.Bool().Draw(t, name+" Keep")
@@ -86,7 +86,7 @@ func (f *flow) size(t *rapid.T) int {
 
 func (m *machine) Push(t *rapid.T) {
 	f := m.flow(t)
-	for range rapid.SampledFrom([]int{1, 1, 5, 80}).Draw(t, "count") {
+	for range rapid.SampledFrom([]int{1, 1, 5, 30}).Draw(t, "count") {
 		f.pushed++
 		if err := f.from.out.Push(context.Background(), number(f.pushed, f.size(t)), nil); err != nil {
 			require.ErrorIs(t, err, outbox.ErrFull)

@@ -184,12 +184,18 @@ type pollConn struct {
 // poll attaches a link that is answered.
 func (w *world) poll(rtt time.Duration, tr func() trouble) *pollConn {
 	w.t.Helper()
+	next, window := w.server.RecvNext()
+	return w.pollAfter(wire.WelcomePayload{RecvNext: next, Window: window}, rtt, tr)
+}
+
+// pollAfter attaches a link that WELCOME opened.
+func (w *world) pollAfter(p wire.WelcomePayload, rtt time.Duration, tr func() trouble) *pollConn {
+	w.t.Helper()
 	if tr == nil {
 		tr = func() trouble { return none }
 	}
-	next, window := w.server.RecvNext()
 	c := &pollConn{stop: make(chan struct{}), pollLink: &pollLink{server: w.server, rtt: rtt, trouble: tr, gone: make(chan struct{})}}
-	at, err := w.client.Attach(wire.WelcomePayload{RecvNext: next, Window: window}, true)
+	at, err := w.client.Attach(p, true)
 	require.NoError(w.t, err)
 	c.client = at
 	check := func(err error) {
@@ -337,5 +343,40 @@ func TestSendSyncByRequests(t *testing.T) {
 		time.Sleep(25 * time.Millisecond)
 		require.NoError(t, there.returns())
 		require.NoError(t, back.returns())
+	})
+}
+
+// An ACK that was lost with a link is said again on the next one, though nothing
+// else is to be said: the sender may wait for the room.
+func TestAnAckLostWithTheLinkComesByThePoll(t *testing.T) {
+	bubble(t, setup{limits: outbox.Limits{MaxMessages: 3}}, setup{window: 1000, maxMessage: 300}, func(t *testing.T, w *world) {
+		c := w.connect(10 * time.Millisecond)
+		time.Sleep(time.Second)
+		w.client.push(1, 3, 100)
+		time.Sleep(10*time.Millisecond + ackDelay + 5*time.Millisecond)
+		require.Equal(t, 3, w.client.out.Stats().Unacknowledged, "the ACK is on its way")
+		c.cut()
+		w.poll(10*time.Millisecond, nil)
+		blocked := start(t, func() error { return w.client.out.Push(t.Context(), number(4, 300), nil) })
+		time.Sleep(time.Second)
+		require.NoError(t, blocked.returns())
+		w.server.gets(1, 4)
+	})
+}
+
+// So is a window that had reopened after WELCOME was made.
+func TestAWindowLostWithTheLinkComesByThePoll(t *testing.T) {
+	bubble(t, setup{}, setup{window: 1000, maxMessage: 300}, func(t *testing.T, w *world) {
+		c := w.connect(10 * time.Millisecond)
+		w.client.push(1, 6, 300)
+		time.Sleep(time.Second)
+		require.Positive(t, w.client.out.Stats().Queued)
+		next, window := w.server.RecvNext()
+		w.server.gets(1, 2)
+		time.Sleep(5 * time.Millisecond) // the ACK is on its way
+		c.cut()
+		w.pollAfter(wire.WelcomePayload{RecvNext: next, Window: window}, 10*time.Millisecond, nil)
+		time.Sleep(time.Second)
+		w.server.gets(3, 6)
 	})
 }

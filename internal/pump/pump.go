@@ -57,6 +57,7 @@ type End struct {
 	closing   *wire.ClosePayload // to be sent after all
 	peerClose wire.ClosePayload
 	ackTimer  *time.Timer
+	owed      bool // an ACK, whether or not anything was received
 	parted    bool // both directions are closed
 	parting   bool // and the peer is still to be told so
 	heard     heard
@@ -116,6 +117,13 @@ func (e *End) Attached(p wire.AttachPayload, answered bool) (*Attachment, error)
 		e.mu.Unlock()
 		return nil, err
 	}
+	// What the last link was to tell may be lost with it. On this one it is told at
+	// once, but a poll would be at an end then: there the ACK waits for a send to
+	// answer, or its time.
+	e.owed = answered
+	if !answered {
+		e.s.AckNow()
+	}
 	return e.attached(&Attachment{end: e, n: p.Attachment, answered: answered, polled: answered}), nil
 }
 
@@ -125,6 +133,7 @@ func (e *End) attached(a *Attachment) *Attachment {
 	}
 	a.gone = make(chan struct{})
 	e.at = a
+	e.armAck()
 	e.finish(false)
 	e.mu.Unlock()
 	e.c.Out.Relink()

@@ -45,6 +45,8 @@ type side struct {
 	in    *inbox.Queue
 	setup setup
 
+	beforeDropped func() // called between a drop and End.Dropped, if not nil
+
 	mu      sync.Mutex
 	gaps    []gap
 	pongs   int
@@ -71,6 +73,9 @@ func newSide(t testingT, s setup) *side {
 	d.out = outbox.New(s.limits, func(n int, _ error) {
 		if made.TryLock() {
 			made.Unlock()
+			if d.beforeDropped != nil {
+				d.beforeDropped()
+			}
 			d.Dropped()
 		}
 		d.mu.Lock()
@@ -303,7 +308,9 @@ func start(t testingT, f func() error) *call {
 func (c *call) waits() {
 	c.t.Helper()
 	synctest.Wait()
-	require.False(c.t, closed(c.done), "it has returned: %v", c.err)
+	if closed(c.done) {
+		require.Fail(c.t, "it has returned", "%v", c.err)
+	}
 }
 
 func (c *call) returns() error {

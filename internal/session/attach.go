@@ -15,13 +15,17 @@ func (s *Session) Attach(w wire.WelcomePayload) (attachment uint64, err error) {
 	}
 	s.link(s.attachment+1, w.RecvNext, w.Window)
 	s.attachDue = true
+	s.grant() // by ATTACH, which acknowledges too
+	s.told()
+	s.ackDue = false
 	return s.attachment, nil
 }
 
 // Attached makes the candidate that ATTACH came on the server's link. The error
 // is ErrStale when the number is not higher than the present one, or a
 // *Violation when the client wants what was never sent: then nothing has
-// changed.
+// changed. On a link that streams, AckNow is to follow, which tells the client
+// where to go on; in polling the answer to its next send does.
 func (s *Session) Attached(p wire.AttachPayload) error {
 	if p.Attachment <= s.attachment {
 		return ErrStale
@@ -31,7 +35,6 @@ func (s *Session) Attached(p wire.AttachPayload) error {
 	}
 	s.link(p.Attachment, p.RecvNext, p.Window)
 	s.answered = true // by ATTACH: only a client's is still to be answered
-	s.ackDue = true
 	return nil
 }
 
@@ -59,8 +62,6 @@ func (s *Session) checkNext(next uint64) error {
 }
 
 func (s *Session) appendAttach(dst []byte) []byte {
-	s.told()
-	s.ackDue = false
 	p := wire.AttachPayload{Attachment: s.attachment, RecvNext: s.recvNext, Window: s.grant()}
 	return s.control(dst, wire.Attach, p.Append(s.scratch[:0]))
 }

@@ -62,6 +62,10 @@ const (
 // In polling it rides in the next request.
 func (s *Session) Due() bool { return s.linked && (s.attachDue || s.ackDue || s.pongDue) }
 
+// Attaching says that Next has nothing to send but ATTACH, which in polling rides
+// in the first poll.
+func (s *Session) Attaching() bool { return s.attachDue && !s.ackDue && !s.Sendable() }
+
 // Sendable says that Next has something to send that needs a request of its own in
 // polling: numbered frames that the window has room for, GOAWAY or PING.
 func (s *Session) Sendable() bool {

@@ -76,6 +76,7 @@ func TestAttachUntilItIsAnswered(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, server.Attached(p))
 	require.NoError(t, server.Receive(1, attach, &sink), "the same ATTACH is no change")
+	server.AckNow()
 	list, _ = types(t, server.Next(nil, wire.MaxBatch), 0)
 	assert.Equal(t, []string{"ACK"}, list, "the server's first word")
 	require.NoError(t, client.Receive(1, ack(1, 1000, 0), &sink))

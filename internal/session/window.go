@@ -7,7 +7,7 @@ import "github.com/holdfast-ws/holdfast/internal/wire"
 // peer of a window that has reopened.
 func (s *Session) SetHeld(bytes int64) {
 	s.held = bytes
-	if s.room() >= s.reopened() {
+	if s.linked && s.room() >= s.reopened() { // WELCOME and ATTACH tell it else
 		s.ackDue = true
 	}
 }
@@ -16,7 +16,7 @@ func (s *Session) SetHeld(bytes int64) {
 // or less. An ACK is then due. It is -1 when there is no need. Receive, Next,
 // Poll and Window change it.
 func (s *Session) NotifyAt() int64 {
-	if s.ackDue {
+	if s.ackDue || !s.linked {
 		return -1
 	}
 	need := s.reopened()
