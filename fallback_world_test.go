@@ -172,11 +172,16 @@ func swallow(conn net.Conn) {
 }
 
 func switchProtocols(w http.ResponseWriter, r *http.Request) net.Conn {
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	conn := hijack(w)
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nHoldfast-Version: 1\r\n\r\n",
-		base64.StdEncoding.EncodeToString(sum[:]))
+	_, _ = io.WriteString(conn, strings.TrimSuffix(plainAnswer(r), "\r\n")+"Holdfast-Version: 1\r\n\r\n")
 	return conn
+}
+
+// plainAnswer is the 101 of a WebSocket server without sessions.
+func plainAnswer(r *http.Request) string {
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"
 }
 
 // dialOptions are for the path: delays of exactly 1 s, long polling to fall back to.

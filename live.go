@@ -76,6 +76,10 @@ func (l *live) read() error {
 	if errors.As(err, &refused) {
 		return l.refused(refused)
 	}
+	var closed *transport.CloseError
+	if errors.As(err, &closed) { // the session's own CLOSE is a frame
+		return linkClosedError(closed.Error())
+	}
 	var broken *session.Violation
 	if errors.As(err, &broken) { // tell the peer; there is no answer to wait for
 		ctx, cancel := context.WithCancel(context.Background())
@@ -84,6 +88,12 @@ func (l *live) read() error {
 	}
 	return err
 }
+
+// linkClosedError says that a link of a session was closed, by whoever: the
+// session goes on.
+type linkClosedError string
+
+func (e linkClosedError) Error() string { return "the link was " + string(e) + ", not the session" }
 
 // refused is what follows from a REJECT on a link in use.
 func (l *live) refused(r *pump.Rejected) error {

@@ -223,9 +223,8 @@ func (s *supervisor) drain() input {
 		s.why = cmp.Or(s.lastErr, errNotConnected)
 		return inputStop
 	}
-	defer func() { s.link = nil }()
-	s.probe.abandon()
-	s.probe = nil
+	defer func() { s.link, s.closedOn = nil, l }()
+	s.endProbe()
 	if s.ctx.Err() != nil { // CloseNow
 		s.why = ErrClosed
 		l.abort()

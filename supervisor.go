@@ -50,6 +50,7 @@ type supervisor struct {
 	forced   bool            // Reconnect: dial whatever the network says
 	redials  uint64          // calls of Reconnect that have been answered
 	closing  *closeRequest
+	closedOn *live          // the link that Close ended
 	probe    *opening       // a WebSocket that may take over from the fallback, or a link that replaces the present one
 	verified bool           // that has carried a probe there and back
 	probes   verdict.Probes // when to try WebSocket again
@@ -99,7 +100,11 @@ func (s *supervisor) step(in input) {
 	if to == StateClosed {
 		s.c.left = unsent(s.c.out.Close(s.end), cmp.Or(s.why, s.end))
 		s.c.in.Close(s.end)
-		s.note(Event{Kind: EventClosed, Err: s.end})
+		e := Event{Kind: EventClosed, Err: s.end}
+		if l := s.closedOn; l != nil {
+			e.Endpoint, e.Transport = l.endpoint.name, l.transport
+		}
+		s.note(e)
 	}
 	s.publish()
 	for _, e := range s.pending {
@@ -150,7 +155,7 @@ func (s *supervisor) fill(e *Event) {
 	}
 	ep := s.endpoints[s.at]
 	e.Time, e.Epoch = time.Now(), s.epoch
-	if e.Endpoint != "" {
+	if e.Endpoint != "" { // another one than the present
 		return
 	}
 	e.Endpoint, e.Transport = ep.name, ep.transport.Name()

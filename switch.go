@@ -148,7 +148,7 @@ func (s *supervisor) switchTo(cand *candidate) error {
 
 // endProbe gives up what is opened beside the link.
 func (s *supervisor) endProbe() {
-	s.probe.end()
+	s.probe.abandon()
 	s.probe = nil
 }
 
