@@ -157,7 +157,7 @@ type CloseError struct {
 func (e *CloseError) Error() string {
 	s := "holdfast: link lost: "
 	if e.Remote {
-		s = "holdfast: closed by the server: "
+		s = "holdfast: closed by the peer: "
 	}
 	s += e.Code.String()
 	if e.Reason != "" {

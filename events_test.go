@@ -227,7 +227,7 @@ func TestLogRecords(t *testing.T) {
 		{Event{Kind: EventConnected, State: StateConnected, Endpoint: "ws://a", Transport: "websocket", Attempt: 1, Epoch: 2},
 			`level=INFO msg="holdfast: connected" state=connected endpoint=ws://a transport=websocket attempt=1 epoch=2`},
 		{Event{Kind: EventDisconnected, State: StateWaiting, Endpoint: "ws://a", Epoch: 2, Count: 5, Err: lost},
-			`level=WARN msg="holdfast: disconnected" state=waiting endpoint=ws://a epoch=2 messages=5 error="holdfast: closed by the server: 1012 service restart \"deploy\""`},
+			`level=WARN msg="holdfast: disconnected" state=waiting endpoint=ws://a epoch=2 messages=5 error="holdfast: closed by the peer: 1012 service restart \"deploy\""`},
 		{Event{Kind: EventAttemptFailed, State: StateWaiting, Endpoint: "ws://a", Err: errors.New("boom")},
 			`level=WARN msg="holdfast: attempt failed" state=waiting endpoint=ws://a error=boom`},
 		{Event{Kind: EventWaiting, State: StateWaiting, Endpoint: "ws://a", Delay: 1500 * time.Millisecond},

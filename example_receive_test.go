@@ -66,7 +66,7 @@ func ExampleConn_Messages() {
 	// Output:
 	// one
 	// two
-	// holdfast: closed by the server: 1000 normal closure "that was all"
+	// holdfast: closed by the peer: 1000 normal closure "that was all"
 }
 
 // Epoch shows where messages may be missing: it grows with every new connection.

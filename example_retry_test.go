@@ -56,7 +56,7 @@ func ExampleRetryPolicy_decide() {
 	defer conn.Close()
 	_, err = conn.Receive(ctx)
 	fmt.Println(err)
-	// Output: holdfast: closed by the server: 4001 private use "logged in elsewhere"
+	// Output: holdfast: closed by the peer: 4001 private use "logged in elsewhere"
 }
 
 // New puts other delays in place of the default ones. The cap still holds.

@@ -159,11 +159,14 @@ func (l *live) close(ctx context.Context, code StatusCode, reason string) error 
 		l.stopWriting()
 		return l.Link.Close(ctx, uint16(code), reason)
 	}
-	l.session.end.Close(uint16(code), reason)
+	end := l.session.end
+	end.Close(uint16(code), reason)
 	select {
-	case <-l.session.end.Done():
+	case <-end.Done():
 	case err := <-l.failed:
-		return closeError(err)
+		if !isClosed(end.Done()) { // the server closes the link after it
+			return closeError(err)
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

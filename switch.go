@@ -209,6 +209,9 @@ func (s *supervisor) peerClosed() input {
 	e := &CloseError{Code: StatusCode(code), Reason: reason, Remote: true}
 	s.endProbe()
 	if e.decision(l.endpoint.stable) == DecisionStop {
+		if s.opts.Retry.Decide == nil { // else the Conn may go on
+			s.c.out.BeginClose(e)
+		}
 		end.Close(code, "")
 	} else {
 		end.Answer()

@@ -4,7 +4,6 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -210,7 +209,7 @@ func (c *client) fellBack() *holdfast.DialError {
 	c.t.Helper()
 	e := c.events.await(c.t, "fell back", func(e holdfast.Event) bool { return e.Kind == holdfast.EventFellBack })
 	var why *holdfast.DialError
-	require.True(c.t, errors.As(e.Err, &why), "%v", e.Err)
+	require.ErrorAs(c.t, e.Err, &why)
 	require.Equal(c.t, "longpoll", c.Stats().Transport)
 	return why
 }
@@ -220,4 +219,12 @@ func (c *client) direct() {
 	c.t.Helper()
 	require.Equal(c.t, "websocket", c.Stats().Transport)
 	assert.Empty(c.t, c.events.of(holdfast.EventFellBack))
+}
+
+// backOn requires that a transport carries the Conn again after a loss. For
+// WebSocket that takes a probe where the middlebox came back between its attempt
+// and the fallback's.
+func (c *client) backOn(transport string) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return c.Stats().Transport == transport }, patience, 5*time.Millisecond, transport)
 }

@@ -73,7 +73,7 @@ func ExampleNew_closeCode() {
 	defer conn.Close()
 	_, err = conn.Receive(ctx)
 	fmt.Println(err)
-	// Output: holdfast: closed by the server: 4001 private use "nothing to see here"
+	// Output: holdfast: closed by the peer: 4001 private use "nothing to see here"
 }
 
 // Shutdown comes before that of the http.Server, which knows nothing of
@@ -116,6 +116,6 @@ func ExampleServer_Shutdown() {
 	// Output:
 	// hello <nil>
 	// shut down: <nil>
-	// the client: holdfast: closed by the server: 1012 service restart
+	// the client: holdfast: closed by the peer: 1012 service restart
 	// the client is waiting
 }

@@ -53,13 +53,12 @@ func (p *place) attached(now time.Time) bool {
 // idleSince is when the session has last had a link; only where it has none.
 func (p *place) idleSince() time.Time { return p.since.Add(p.grace) }
 
-// leave ends a hanging poll's place.
-func (p *place) supersede(next *poll) (old *poll) {
-	old, p.poll = p.poll, next
-	if old != nil {
-		close(old.gone)
+// supersede puts another poll, or none, in the place of the one that hangs.
+func (p *place) supersede(next *poll) {
+	if p.poll != nil {
+		close(p.poll.gone)
 	}
-	return old
+	p.poll = next
 }
 
 func (p *place) addCandidate(l transport.Link) (tooMany transport.Link) {

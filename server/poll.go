@@ -172,6 +172,7 @@ func (s *Session) answerPoll(r *http.Request, p, old *poll, att *pump.Attachment
 	att.Rewind()
 	timeout := time.NewTimer(hang)
 	defer timeout.Stop()
+	defer s.out.Wake() // a token taken here may be the next poll's
 	for {
 		if s.completed() || isClosed(p.gone) || isClosed(att.Gone()) {
 			return nil, s.replaced()

@@ -182,6 +182,16 @@ func TestAnErrorShows(t *testing.T) {
 			sleep(ctx, pace)
 			reset(ctx, d, nil)
 		}, "at most once"},
+		{"a session leaves a number out", func(ctx context.Context, d *demo, _ *incident) {
+			d.lanes[2].mu.Lock()
+			d.lanes[2].downSent++
+			d.lanes[2].mu.Unlock()
+			reset(ctx, d, nil)
+		}, "exactly once"},
+		{"a client with a session sends a number twice", func(ctx context.Context, d *demo, _ *incident) {
+			_ = d.lanes[2].conn.Send(ctx, holdfast.Text, []byte("1"))
+			reset(ctx, d, nil)
+		}, "exactly once"},
 		{"the host was never offline", func(ctx context.Context, d *demo, in *incident) {
 			in.name = "offline"
 			reset(ctx, d, nil)

@@ -119,7 +119,8 @@ type incident struct {
 	back     []*arrival // by lane, of what was sent since then
 	over     bool       // it was not cut short
 	dials    []int      // handshakes of each lane while there was no network (offline)
-	lifted   time.Time  // when WebSocket got through again (blocked)
+	from     string     // the transport in use when WebSocket was refused (blocked)
+	lifted   time.Time  // when it got through again
 }
 
 // open says that from now on a client can connect.
@@ -206,13 +207,13 @@ func restart(ctx context.Context, d *demo, in *incident) {
 
 func reset(_ context.Context, d *demo, _ *incident) {
 	d.journal.say("reset: every connection gets a TCP reset")
-	d.service.each((*roadConn).reset)
+	d.service.road.each((*roadConn).reset)
 }
 
 func freeze(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("freeze: every link is half-open: nothing gets through, nothing fails")
 	var frozen []*roadConn
-	d.service.each(func(c *roadConn) {
+	d.service.road.each(func(c *roadConn) {
 		c.freeze()
 		frozen = append(frozen, c)
 	})
@@ -227,7 +228,7 @@ func overload(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("overload: the server drops its clients and answers 503, Retry-After %s", seconds(retryAfter))
 	before := d.handshakes()
 	d.service.setOverloaded(true)
-	d.service.each((*roadConn).drop)
+	d.service.road.each((*roadConn).drop)
 	d.wait(ctx, func() bool { return !slices.Contains(since(before, d.handshakes()), 0) })
 	sleep(ctx, d.between(100*time.Millisecond, retryAfter/2))
 	in.open(d)
@@ -242,22 +243,17 @@ func close1012(ctx context.Context, d *demo, _ *incident) {
 
 func blocked(ctx context.Context, d *demo, in *incident) {
 	d.journal.say("blocked: a proxy answers WebSocket with 403, and cuts what is up")
+	l := d.lanes[slices.IndexFunc(d.lanes, func(l *lane) bool { return l.session })]
+	in.from = l.conn.Stats().Transport
 	d.service.front.block(true)
 	in.open(d)
-	over := func(fallback bool) func() bool {
-		return func() bool {
-			return d.recovered(*in) && !slices.ContainsFunc(d.lanes, func(l *lane) bool {
-				return l.session && (l.conn.Stats().Transport != websocket) != fallback
-			})
-		}
-	}
-	d.wait(ctx, over(true))
+	d.wait(ctx, func() bool { return d.recovered(*in) && l.conn.Stats().Transport != websocket })
 	sleep(ctx, d.between(200*time.Millisecond, 400*time.Millisecond))
 	in.lifted = time.Now()
 	d.service.front.block(false)
-	d.network.Signal() // so that it is probed after 5 s, also if it has been long blocked
-	d.journal.say("blocked: the network has changed, WebSocket gets through")
-	d.wait(ctx, over(false))
+	d.network.Signal() // so that WebSocket is tried after 5 s, however often it has been
+	d.journal.say("blocked: the network has changed, and lets WebSocket through")
+	d.wait(ctx, func() bool { return l.conn.Stats().Transport == websocket })
 }
 
 func offline(ctx context.Context, d *demo, in *incident) {

@@ -19,7 +19,6 @@ import (
 type front struct {
 	service *service
 	addr    string // the same after a restart
-	road    *road
 	server  *server.Server
 	serving sync.WaitGroup
 
@@ -30,7 +29,7 @@ type front struct {
 }
 
 func newFront(s *service) *front {
-	f := &front{service: s, road: newRoad()}
+	f := &front{service: s}
 	f.server = server.New(f.talk, &server.Options{
 		SendBuffer: holdfast.SendBuffer{MaxMessages: 1 << 16, WhenFull: holdfast.WhenFullFail},
 	})
@@ -47,7 +46,9 @@ func (f *front) start() error {
 	f.mu.Lock()
 	f.http = h
 	f.mu.Unlock()
-	f.serving.Go(func() { _ = h.Serve(roadListener{l, f.road}) })
+	g := gate{l, f.service.road, make(chan struct{})}
+	close(g.open)
+	f.serving.Go(func() { _ = h.Serve(g) })
 	return nil
 }
 
@@ -59,7 +60,6 @@ func (f *front) stop() {
 		_ = h.Close()
 	}
 	f.serving.Wait()
-	f.road.each((*roadConn).drop) // the links of WebSocket are not its own
 }
 
 // end ends the server behind it.
@@ -76,7 +76,11 @@ func (f *front) block(on bool) {
 	f.blocking = on
 	f.mu.Unlock()
 	if on {
-		f.road.each((*roadConn).drop)
+		f.service.road.each(func(c *roadConn) {
+			if c.LocalAddr().String() == f.addr {
+				c.drop()
+			}
+		})
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// road is the way to a server: the connections that it has accepted, which can
-// be cut and frozen.
+// road is the way to the servers: the connections that they have accepted,
+// which can be cut and frozen.
 type road struct {
 	mu    sync.Mutex
 	conns map[*roadConn]struct{}
@@ -27,13 +27,16 @@ func (r *road) each(do func(*roadConn)) {
 	}
 }
 
-// roadListener puts what it accepts on the road.
-type roadListener struct {
+// gate puts what it accepts on the road. It lets nobody in before the server
+// knows what to do with them.
+type gate struct {
 	net.Listener
 	road *road
+	open chan struct{}
 }
 
-func (l roadListener) Accept() (net.Conn, error) {
+func (l gate) Accept() (net.Conn, error) {
+	<-l.open
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err

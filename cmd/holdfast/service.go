@@ -73,7 +73,7 @@ func (s *service) start() error {
 		return err
 	}
 	s.addr = l.Addr().String()
-	g := gate{roadListener{l, s.road}, make(chan struct{})}
+	g := gate{l, s.road, make(chan struct{})}
 	server := holdfasttest.NewServer(g)
 	server.OnRequest(s.answer)
 	server.OnConnect(s.serve)
@@ -82,17 +82,6 @@ func (s *service) start() error {
 	s.server = server
 	s.mu.Unlock()
 	return s.front.start()
-}
-
-// gate lets nobody in before the server knows what to do with them.
-type gate struct {
-	net.Listener
-	open chan struct{}
-}
-
-func (g gate) Accept() (net.Conn, error) {
-	<-g.open
-	return g.Listener.Accept()
 }
 
 func (s *service) current() *holdfasttest.Server {
@@ -107,18 +96,13 @@ func (s *service) stop() {
 		server.Close()
 	}
 	s.front.stop()
+	s.road.each((*roadConn).drop) // links of WebSocket outlive their http.Server
 }
 
 // end is a stop for good.
 func (s *service) end() {
 	s.stop()
 	s.front.end()
-}
-
-// each does something to every connection there is.
-func (s *service) each(do func(*roadConn)) {
-	s.road.each(do)
-	s.front.road.each(do)
 }
 
 // close closes every link and session with a code.

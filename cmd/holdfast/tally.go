@@ -24,9 +24,19 @@ type books struct {
 	told       uint64
 
 	fell, climbed uint64 // from WebSocket back on a fallback, and to it again
-	failure    error
+	failure       error
 
 	ending
+}
+
+// first is the first event of a kind from then on, or a zero one.
+func (b *books) first(kind holdfast.EventKind, from time.Time) holdfast.Event {
+	for _, e := range b.events {
+		if e.Kind == kind && !e.Time.Before(from) {
+			return e
+		}
+	}
+	return holdfast.Event{}
 }
 
 // count counts the events of a kind.

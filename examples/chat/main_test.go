@@ -44,7 +44,7 @@ bob | ann: I was never away
     (ann goes)
 bob | * ann has left
     (the server restarts)
-bob | (holdfast: closed by the server: 1012 service restart)
+bob | (holdfast: closed by the peer: 1012 service restart)
 bob | * here: bob
 `, out.String())
 }

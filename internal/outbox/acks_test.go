@@ -250,15 +250,20 @@ func TestEndAcksForgetsTheMarks(t *testing.T) {
 		b.push("a b c")
 		assert.Equal(t, []Entry{{text("b"), 2, 1}, {text("c"), 3, 0}}, b.sendAll())
 		b.EndAcks(errLink)
-		b.push("d e f")
-		b.EndAcks(errLink)
 		b.UseAcks(maxMessage)
 		for _, e := range b.sendAll() {
 			assert.Zero(t, e.Skip, "the next session begins anew")
 		}
+		b.push("d e f")
+		b.sendAll()
 		b.push("g")
 		assert.NotZero(t, b.Dropped())
 		b.EndAcks(errLink)
+		assert.Zero(t, b.Dropped())
+		b.push("h i")
+		b.write()
+		b.push("j") // in place of h, on a plain link
+		b.LinkDown(errLink)
 		b.UseAcks(maxMessage)
 		assert.Zero(t, b.Dropped())
 	})

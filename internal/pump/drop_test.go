@@ -39,12 +39,13 @@ func TestDropOldestOfWhatWasSent(t *testing.T) {
 	limits := outbox.Limits{MaxMessages: 3, WhenFull: outbox.DropOldest}
 	bubble(t, setup{limits: limits}, setup{window: 600, maxMessage: 500}, func(t *testing.T, w *world) {
 		w.connect(0)
+		synctest.Wait()
 		w.client.push(1, 1, 500)
 		synctest.Wait() // it fills the window
 		w.client.push(2, 9, 500)
 		time.Sleep(time.Second)
 		w.server.gets(1, 1)
-		w.server.gets(7, 9)
+		w.server.gets(8, 9)
 		gaps, _, _ := w.server.told()
 		assert.Equal(t, []gap{{1, 2}}, gaps)
 		require.Error(t, w.client.flush(t.Context()).returns())
