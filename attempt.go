@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/pump"
@@ -28,8 +29,8 @@ type endpoint struct {
 	stable       bool      // it has held a stable link
 	reauthorized bool      // Authorize was asked once more since the last stable link
 	retired      bool      // it gave a terminal answer
-	welcomed     bool      // it speaks the session protocol
 	floor        time.Time // its Retry-After: no dial before, but for Reconnect
+	welcomed     atomic.Bool // it speaks the session protocol; openings look too
 	// offered is a session that no WELCOME has answered so far; the server may
 	// have made it all the same.
 	offered *clientSession
@@ -183,7 +184,8 @@ func (a *attempt) attach(cand *candidate, epoch uint64) (*live, error) {
 		a.forget(errSessionLost) // another endpoint's
 		if a.session = cand.session; a.session != nil {
 			c.startSession(a.session, cand.welcome, epoch)
-			cand.endpoint.offered, cand.endpoint.welcomed = nil, true
+			cand.endpoint.offered = nil
+			cand.endpoint.welcomed.Store(true)
 		}
 	}
 	if c.opts.OnConnect != nil && !resumed {

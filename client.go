@@ -68,8 +68,8 @@ type closeRequest struct {
 // ErrRetriesExhausted around the last failure. nil opts are the defaults. With
 // Options.Background it returns after validation.
 //
-// url is ws:// or wss://, or http:// or https:// with a Fallback. User-info in
-// it is sent as basic authentication.
+// url is ws:// or wss://, or http:// or https:// with a Fallback, which is then
+// the transport. User-info in it is sent as basic authentication.
 func Dial(ctx context.Context, url string, opts *Options) (*Conn, error) {
 	if err := checkContext(ctx); err != nil {
 		return nil, err
@@ -181,6 +181,11 @@ func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox
 // be had, a message that is still queued is withdrawn (NotSent); otherwise the
 // Outcome is MaybeSent. No pong within Keepalive.Timeout is ErrNoPong, a full
 // receive buffer ErrReceiveBufferFull.
+//
+// In a session the proof is its acknowledgement: the message is in the receive
+// queue of the server's Session. SendSync waits for it through reconnects until
+// ctx ends or the session is lost, and with AtLeastOnce beyond that. A message that
+// was MaybeSent when ctx ended goes on: the session still delivers it.
 func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error {
 	if ctx != nil && ctx.Value(insideOnConnect{}) == c {
 		return &SendError{Outcome: NotSent, Count: 1, Err: errInOnConnect}
@@ -197,7 +202,8 @@ func (c *Conn) SendSync(ctx context.Context, typ MessageType, data []byte) error
 
 // Flush waits until the receipt of every message accepted so far is proven, as
 // SendSync does for one; while there are such messages and no connection, it
-// waits for that. nil at once if there is nothing to prove.
+// waits for that, and in a session through every reconnect. nil at once if
+// there is nothing to prove.
 // The error is a *SendError with the number of messages: also of those accepted
 // earlier that were dropped or lost since the last Flush, which are reported
 // once while the Conn lives. Messages that are still queued when it returns remain
@@ -264,7 +270,8 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // Close sends what was accepted, then closes with 1000 and waits for the peer,
 // all within CloseTimeout, after which the link is dropped. It does not
 // reconnect for that: when not connected, or when the link dies meanwhile, it
-// returns at once. The error is an *UnsentError if messages were left, nil if
+// returns at once. Then the server of a session hears no goodbye, and keeps the
+// session until its ResumeTTL is over. The error is an *UnsentError if messages were left, nil if
 // none was, whether or not the peer has answered. It joins every goroutine but code of
 // the user that is running; Done tells when the last event has been logged and
 // the last OnEvent has returned.
@@ -296,7 +303,7 @@ func unsent(left outbox.Left, why error) error {
 }
 
 // CloseNow ends the Conn at once, without a word to the peer, and returns as
-// Close does.
+// Close does. The server of a session keeps it until its ResumeTTL is over.
 func (c *Conn) CloseNow() error {
 	c.out.BeginClose(ErrClosed)
 	c.closeNow()
@@ -315,8 +322,9 @@ func (c *Conn) requestClose(ctx context.Context, code StatusCode, reason string)
 }
 
 // Reconnect drops the link, if there is one, without a word to the peer, and
-// dials afresh now; it costs no retry. Flush first if messages may be on their
-// way. It does not wait: WaitConnected after it does, for the new link.
+// dials afresh now; it costs no retry. A session goes on over the next link; without
+// one, Flush first if messages may be on their way. It does not wait:
+// WaitConnected after it does, for the new link.
 func (c *Conn) Reconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

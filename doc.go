@@ -22,9 +22,9 @@
 // # A connection and its links
 //
 // A [Conn] lives from [Dial] to [Conn.Close], over one link after the other. A
-// link is one WebSocket connection. The first comes about like every later one:
-// Dial waits through its retries until ctx ends, or not at all with
-// [Options.Background].
+// link is one WebSocket connection, or one polling of a fallback. The first comes
+// about like every later one: Dial waits through its retries until ctx ends, or
+// not at all with [Options.Background].
 //
 //	Dial        -> Connecting
 //	Connecting  -> Connected     a link is up, and OnConnect is done
@@ -65,6 +65,24 @@
 // A link on which nothing arrives for 25 s is pinged and, without an answer in
 // 10 s, replaced; see [Keepalive].
 //
+// # Sessions
+//
+// Where package server is at the other end, links carry a session: messages
+// both ways are numbered, acknowledged, and sent again on the next link, so
+// that each arrives once and in order, or a gap is reported at its place. The limits:
+// a session lives in the memory of both processes, is forgotten when it had no link
+// for 2 min ([github.com/holdfast-ws/holdfast/server.Options].ResumeTTL), and
+// belongs to one server. [SessionMode] has them all. Any other server is a plain
+// WebSocket server, for which the rest of this page says what is promised.
+//
+// # When WebSocket is blocked
+//
+// With [Options.Fallback] set to long polling (package fallback) the Conn starts
+// that beside a WebSocket that fails or does not answer, and goes on over
+// whichever the server welcomes; later it climbs back. [EventFellBack] and
+// [EventUpgraded] tell. The session goes on from one to the other. A server that is
+// down, a host that is offline and credentials that are wrong make nothing fall back.
+//
 // # Sending
 //
 //   - [Conn.Send]: nil means that the message has its place in the send buffer, in
@@ -72,23 +90,25 @@
 //     it is full.
 //   - [Conn.SendSync] and [Conn.Flush]: nil means that the other end of the
 //     WebSocket, a gateway perhaps, has read the message, or everything so far. The
-//     proof is a pong to a ping sent after it. It never means that the application
-//     has processed it.
+//     proof is a pong to a ping sent after it. In a session the proof is its
+//     acknowledgement: the server's Session has it in its receive queue. It never
+//     means that the application has processed it.
 //   - Otherwise a [*SendError] says whether sending again is safe ([NotSent]) or
 //     may make two of one ([MaybeSent]).
 //   - [AtMostOnce], the default, never sends a message twice, and tells how many
 //     may be lost with a link. [AtLeastOnce] sends again, on the next link, what has
-//     no proof.
+//     no proof. In a session this is so for the session, not for its links.
 //   - [Conn.Close] sends what was accepted, within 5 s, and does not reconnect for
 //     that. What was left is in its [*UnsentError].
 //
 // # Receiving
 //
-// Messages come in order, each to one receiver. [Message].Epoch is 1 on the
-// first link and grows by one with each later one: messages may be missing
-// before, so load then what must be complete. [Options.OnConnect] logs in and
-// subscribes on each fresh link, before anything else is sent. What was received
-// before the end is delivered before the error.
+// Messages come in order, each to one receiver. [Message].Epoch is 1 at first and
+// grows by one with each later link, or session: messages may be missing
+// before, so load then what must be complete. In a session it grows too at a gap
+// that the server reports. [Options.OnConnect] logs in and subscribes on each
+// fresh link without a session, and once in each session, before anything else is
+// sent. What was received before the end is delivered before the error.
 //
 // # Contexts, callbacks, bounds
 //
@@ -104,8 +124,7 @@
 // is where all of it was run; the others were compiled and vetted, and the
 // browser's part was run in Node.js with the browser's objects faked. In the
 // browser there are no headers, proxies and pings: options that ask for them are
-// refused, and Flush and SendSync return [errors.ErrUnsupported].
-//
-// This version has no session resumption and no fallback transport: after a
-// reconnect there is a gap, which Epoch shows.
+// refused, and Flush and SendSync return [errors.ErrUnsupported] on links without
+// a session. A session, and with it long polling, has to be asked for there, with
+// [SessionRequire].
 package holdfast

@@ -28,14 +28,17 @@ var (
 	// than SendBuffer.MaxAge.
 	ErrStale = outbox.ErrStale
 	// ErrMessageTooBig is wrapped by Send's error for a message over
-	// Options.MaxMessageSize, and by the error that ends a Conn whose server
-	// sent one.
+	// Options.MaxMessageSize, or over what the server of a session takes, and
+	// by the error that ends a Conn whose server sent one.
 	ErrMessageTooBig = transport.ErrMessageTooBig
-	// ErrNoPong says that the peer did not answer a ping in time.
+	// ErrNoPong says that the peer did not answer a ping in time: it is wrapped
+	// by the CloseError of a dead link, and by the error of Flush and SendSync
+	// on a link without a session. A session's peer may take its time.
 	ErrNoPong = errors.New("no pong from the peer")
 	// ErrReceiveBufferFull is wrapped by the error of Flush and SendSync while
 	// the receive buffer is full: the link is not being read, so the proof
-	// that they wait for cannot arrive. Receive, then try again.
+	// that they wait for cannot arrive. Receive, then try again. It does not
+	// happen in a session, whose links are always read.
 	ErrReceiveBufferFull = errors.New("receive buffer full, so no proof of receipt can be read")
 	// ErrInsecureCredentials says that credentials would have travelled over
 	// ws:// or http:// to another host. Use wss://, or set
@@ -100,7 +103,9 @@ const (
 	ClassNotSticky    = transport.ClassNotSticky    // a balancer sends one session to different servers
 )
 
-// DialError is a failed attempt to connect, explained.
+// DialError is a failed attempt to connect, explained. Where a fallback failed
+// beside WebSocket, it is about the one that says more, Hint tells the other's
+// class if that is another one, and Decision is the milder of the two.
 type DialError struct {
 	// Phase is how far the attempt came, Class the kind of cause.
 	Phase Phase
@@ -141,7 +146,9 @@ func (e *DialError) Error() string {
 func (e *DialError) Unwrap() error { return e.Err }
 
 // CloseError is the end of an established link: by a close frame, by a
-// protocol error, or without a word (code 1006, the cause in Err).
+// protocol error, or without a word (code 1006, the cause in Err). In a session
+// a code with Remote is that of the session's own close, or 1008 where another
+// program uses its secret; a close frame that ends the link alone counts as 1006.
 type CloseError struct {
 	// Code is the close code (RFC 6455, section 7.4), Reason its text.
 	Code   StatusCode
@@ -176,8 +183,8 @@ func (e *CloseError) Unwrap() error { return e.Err }
 type Outcome int
 
 const (
-	// MaybeSent: the message may have reached the peer. Sending it again may
-	// make it arrive twice.
+	// MaybeSent: the message may have reached the peer, and in a session that
+	// lives it still will. Sending it again may make it arrive twice.
 	MaybeSent Outcome = iota
 	// NotSent: the message has not left and will not. Sending it again is safe.
 	NotSent

@@ -123,9 +123,9 @@ func TestErrorTexts(t *testing.T) {
 	for want, err := range map[string]error{
 		"holdfast: dial ws://a: timeout":                                                          &DialError{URL: "ws://a", Class: ClassTimeout},
 		"holdfast: dial ws://a: unknown: EOF (look there)":                                        &DialError{URL: "ws://a", Err: io.EOF, Hint: "look there"},
-		`holdfast: closed by the peer: 1001 going away`:                                         &CloseError{Code: 1001, Remote: true},
+		`holdfast: closed by the peer: 1001 going away`:                                           &CloseError{Code: 1001, Remote: true},
 		`holdfast: link lost: 1006 abnormal closure: EOF`:                                         &CloseError{Code: 1006, Err: io.EOF},
-		`holdfast: closed by the peer: 4007 private use "why"`:                                  &CloseError{Code: 4007, Reason: "why", Remote: true},
+		`holdfast: closed by the peer: 4007 private use "why"`:                                    &CloseError{Code: 4007, Reason: "why", Remote: true},
 		"holdfast: message not sent: send buffer full":                                            &SendError{Outcome: NotSent, Count: 1, Err: ErrBufferFull},
 		"holdfast: 3 messages maybe sent: no pong from the peer":                                  &SendError{Count: 3, Err: ErrNoPong},
 		"holdfast: message maybe sent: link lost: 1006 abnormal closure":                          &SendError{Count: 1, Err: &CloseError{Code: 1006}},

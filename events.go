@@ -20,16 +20,20 @@ type Event struct {
 	// without user-info and query values.
 	Transport, Endpoint string
 	// Attempt counts the attempts since the last connection, from 1; 0 for
-	// events that do not belong to an attempt.
+	// events that do not belong to an attempt, and for probes of WebSocket.
 	Attempt int
 	// Delay is how long the Conn waits (EventWaiting).
 	Delay time.Duration
-	// Epoch is the present Message.Epoch; Resumed says that the connection
-	// went on with the last one, which this version never does.
+	// Epoch is the present Message.Epoch; Resumed says that a session goes on
+	// over the link, so that no message is missing (EventConnected,
+	// EventFellBack, EventUpgraded).
 	Epoch   uint64
 	Resumed bool
-	// Count is how many messages: of unknown fate (EventDisconnected), dropped
-	// (EventDropped).
+	// Count is how many messages: of unknown fate, because a link without a
+	// session or the session itself was lost (EventDisconnected), and dropped
+	// (EventDropped). With EventGap it is how many frames the peer has left
+	// out of a session: at least one message, and one of over 64 KiB is several
+	// frames. It is 0 where the number is not known.
 	Count int
 	// Err is the failure: a *DialError, a *CloseError, or the error that ended
 	// the Conn. EventClosed has ErrClosed after a local close.
@@ -42,11 +46,15 @@ type EventKind int
 const (
 	// EventConnecting: an attempt begins.
 	EventConnecting EventKind = iota
-	// EventConnected: a link is up and OnConnect is done.
+	// EventConnected: a link is up and OnConnect is done. With Resumed in
+	// StateConnected, another link has replaced the present one because the
+	// server asked for that.
 	EventConnected
-	// EventDisconnected: the link is lost.
+	// EventDisconnected: the link is lost. Its session is lost with it only if
+	// the server has ended it, or does not know it any more.
 	EventDisconnected
-	// EventAttemptFailed: an attempt has failed.
+	// EventAttemptFailed: an attempt has failed. In StateConnected it was one to
+	// make a link beside the present one, which goes on.
 	EventAttemptFailed
 	// EventWaiting: the next attempt comes after Delay.
 	EventWaiting
@@ -57,15 +65,22 @@ const (
 	// EventNetworkChanged: links, addresses or routes of this host changed
 	// while connected.
 	EventNetworkChanged
-	// EventFellBack: a fallback transport carries the connection. Not in this
-	// version.
+	// EventFellBack follows EventConnected: Options.Fallback has made the link.
+	// Err says why WebSocket has not; nil if it is still under way, or was not
+	// tried because it is known to be blocked.
 	EventFellBack
-	// EventUpgraded: WebSocket carries the connection again. Not in this
-	// version.
+	// EventUpgraded: WebSocket has taken the session over from the fallback. It
+	// comes without EventDisconnected and EventConnected.
 	EventUpgraded
 	// EventGap: messages may be missing on the receiving side; Epoch has grown.
+	// It follows the EventConnected of each link that does not resume, but the
+	// first; in a session it comes when the peer had to drop messages.
 	EventGap
-	// EventDropped: accepted messages were dropped from the send buffer.
+	// EventDropped: accepted messages were dropped from the send buffer. Err
+	// wraps ErrDropped, ErrStale, or ErrMessageTooBig (for the server of a
+	// session). Otherwise a session was lost between two links, Err says
+	// why, and Count messages are not dropped but of unknown fate, and counted in
+	// Stats.Unknown.
 	EventDropped
 	// EventClosed is the last one.
 	EventClosed

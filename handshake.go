@@ -26,7 +26,9 @@ type Handshake struct {
 
 var errHandshakeOver = errors.New("holdfast: OnConnect has returned; use the Conn")
 
-// Send writes a message to the link, ahead of all queued ones. Once it writes, the
+// Send writes a message to the link, ahead of all queued ones. In a session it
+// waits for room in the peer's window, and nil means that the message has its place
+// in the session, which sends it over later links too. Otherwise, once it writes, the
 // context of OnConnect bounds it, and WriteTimeout, but ctx no more. The error is a *SendError around ErrMessageTooBig, an
 // *OptionError, ctx's error or that of OnConnect's own ctx, a *CloseError when
 // the link is lost, or what says that OnConnect has returned.

@@ -15,7 +15,8 @@ const (
 )
 
 // Message is one whole message as Receive returns it: Type, Data and Epoch. Data
-// belongs to the caller. Epoch is 1 on the first connection and grows by one whenever
-// messages may be missing before this one: reload what must be complete when
-// it changes.
+// belongs to the caller. Epoch is 1 at first and grows by one whenever messages may
+// be missing before this one: with each new session, with each gap that a session
+// reports, and with each link without a session. Reload what must be complete
+// when it changes.
 type Message = transport.Message

@@ -14,8 +14,11 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// guard keeps the user's code from running for a Conn that has closed.
+// guard keeps the user's code from running for what has ended: each link and
+// opening has its own, beneath that of the attempt which made it.
 type guard struct {
+	above *guard // nil for none; what it lets no call begin, this one does not either
+
 	mu      sync.Mutex
 	running int  // calls of the user's code
 	shut    bool // no further call begins
@@ -34,6 +37,9 @@ func (g *guard) call(f func() error) error {
 		g.running--
 		g.mu.Unlock()
 	}()
+	if g.above != nil {
+		return g.above.call(f)
+	}
 	return f()
 }
 
@@ -72,13 +78,17 @@ type opening struct {
 	orphan bool // nobody waits for done
 }
 
-// open begins an opening within HandshakeTimeout. verify: the candidate has to
-// carry a probe there and back.
-func (c *Conn) open(ctx context.Context, g *guard, ep *endpoint, t Transport, s *clientSession, last error, verify bool) *opening {
-	p := &opening{guard: g, connected: make(chan struct{}), done: make(chan struct{})}
+// open begins an opening within HandshakeTimeout, for a session whose owner calls
+// it. verify: the candidate has to carry a probe there and back.
+func (c *Conn) open(ctx context.Context, above *guard, ep *endpoint, t Transport, s *clientSession, last error, verify bool) *opening {
+	p := &opening{guard: &guard{above: above}, connected: make(chan struct{}), done: make(chan struct{})}
 	ctx, p.cancel = context.WithTimeout(ctx, c.opts.HandshakeTimeout)
+	var f *offer
+	if offersSession(c.opts) {
+		f = s.offer(c.opts)
+	}
 	go p.run(func() (*candidate, error) {
-		cand, err := p.dial(ctx, c, ep, t, s, last)
+		cand, err := p.dial(ctx, c, ep, t, s, f, last)
 		if err == nil && verify {
 			err = cand.verify(ctx)
 		}
@@ -117,7 +127,8 @@ func (p *opening) run(f func() (*candidate, error)) {
 	}
 }
 
-func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, s *clientSession, last error) (*candidate, error) {
+// dial makes a candidate. The session is its owner's all the while.
+func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, s *clientSession, f *offer, last error) (*candidate, error) {
 	o := c.opts
 	cand := &candidate{transport: t.Name(), endpoint: ep, guard: p.guard, session: s, jar: stage(c.jar)}
 	r := &transport.Request{
@@ -130,9 +141,9 @@ func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, 
 	if cand.jar != nil {
 		r.Jar = cand.jar
 	}
-	if offersSession(o) {
-		cand.offer = s.offer(o)
-		r.Session = cand.offer
+	if f != nil {
+		cand.offer = f
+		r.Session = f
 	}
 	link, err := t.Dial(ctx, r)
 	if err != nil {
@@ -141,7 +152,7 @@ func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, 
 	cand.link = link
 	if !link.Info().Session {
 		cand.offer, cand.session = nil, nil
-		if o.Session == SessionRequire || ep.welcomed {
+		if o.Session == SessionRequire || ep.welcomed.Load() {
 			return cand, cand.failed(transport.ErrNoSession)
 		}
 		return cand, nil
@@ -154,8 +165,8 @@ func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, 
 	if err == nil {
 		cand.welcome, err = answer(batch)
 	}
-	if err == nil && s.sid != "" && cand.welcome.SID != s.sid {
-		err = errors.New("the server answered with another session")
+	if err == nil && f.sid != "" && cand.welcome.SID != f.sid {
+		err = errOtherSession
 	}
 	if err != nil {
 		return cand, cand.failed(err)

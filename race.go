@@ -26,6 +26,11 @@ const (
 	raceRemembered = time.Second
 )
 
+var (
+	errStillTrying = errors.New("WebSocket has not been welcomed so far")
+	errRemembered  = errors.New("WebSocket failed on this path before, so the fallback came first")
+)
+
 // raceError is an attempt in which WebSocket and its fallback have failed.
 type raceError struct{ websocket, fallback error }
 
@@ -143,11 +148,17 @@ func (c *Conn) path(ep *endpoint, network Network) verdict.Key {
 	return key
 }
 
-// strike takes down that WebSocket failed where the fallback was welcomed.
-func strike(key verdict.Key, err error) {
+// strike takes down that WebSocket failed where the fallback was welcomed. What
+// may as well have been the moment, such as a server that is just starting, is
+// no evidence.
+func strike(key verdict.Key, err error, class Class) {
 	var facts *transport.Error
 	if errors.As(err, &facts) && facts.StatusCode == http.StatusUpgradeRequired && facts.Header.Get("Holdfast-Diag") == "upgrade-stripped" {
 		verdict.Process().Hard(key, time.Now())
+		return
+	}
+	switch class {
+	case ClassOffline, ClassLocalPolicy, ClassUnreachable, ClassServerDown, ClassName, ClassDNS, ClassProxyDown, ClassCallback:
 		return
 	}
 	if !errors.Is(err, context.Canceled) {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holdfast-ws/holdfast/internal/diagnose"
+	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -93,6 +94,15 @@ var failureRows = []failureRow{
 		append(also(answers(PhaseHandshake, nil, 404), func(f *diagnose.Facts) { f.Stable = true }), answers(PhaseHandshake, nil, 410)...), ""},
 	{"408, 429, 5xx but for 501; `Retry-After` is a floor under the delay", answers(PhaseHandshake, nil, 408, 429, 500, 502, 503, 504, 599), ""},
 	{"400, 405, 426, 501 and every other 4xx", answers(PhaseHandshake, nil, 400, 402, 405, 413, 418, 421, 426, 431, 499, 501), ""},
+	{"WebSocket fails in any of these ways, and the `Fallback` is welcomed",
+		also(append(answers(PhaseHandshake, http.Header{"Holdfast-Diag": {"upgrade-stripped"}}, 426),
+			append(answers(PhaseHandshake, nil, 200, 400, 403, 404, 502), failedAttempt(PhaseHandshake, io.EOF), failedAttempt(PhaseHandshake, context.DeadlineExceeded))...),
+			func(f *diagnose.Facts) { f.Fallback, f.Welcomed = true, true }),
+		"goes on over the fallback: `EventFellBack`, in place of `EventAttemptFailed`"},
+	{"400, 426 or 501, and the `Fallback` fails too", also(answers(PhaseHandshake, nil, 400, 426, 501), func(f *diagnose.Facts) { f.Fallback = true }), ""},
+	{"a server without sessions, where `SessionRequire` asks for one", also(one(failedAttempt(PhaseHandshake, transport.ErrNoSession)), func(f *diagnose.Facts) { f.SessionRequired = true }), ""},
+	{"a server without sessions, where there was one before", one(failedAttempt(PhaseHandshake, transport.ErrNoSession)), ""},
+	{"for the second time in a minute another server answers for a session (421), though cookies are kept", one(failedAttempt(PhaseHandshake, transport.ErrNotSticky)), ""},
 	{"`Authorize` or `OnConnect` returns an error, or takes too long",
 		[]diagnose.Facts{failedAttempt(PhaseAuthorize, errors.New("no token")), failedAttempt(PhaseOnConnect, context.DeadlineExceeded)}, ""},
 	{"their error wraps `backoff.Permanent`, or `Authorize` sets credentials for `ws://` to another host",
@@ -135,6 +145,27 @@ func classConstant(c Class) string {
 	return name
 }
 
+func TestReadmeSessions(t *testing.T) {
+	const afresh, lost = "opens another session in the same attempt", "is lost"
+	decides := func(e *CloseError) string { return inWords(e.decision(false)) }
+	elsewhere := &CloseError{Code: StatusPolicyViolation, Remote: true, Err: errUsedElsewhere}
+	want := []string{"| What happens in a session | The Conn | The session | Error |", "|---|---|---|---|"}
+	for _, r := range []struct{ cause, does, session, sees string }{
+		{"a link ends in one of the ways above", "does what is said above", "goes on over the next link", "as above"},
+		{"a close frame ends the link, and not the session", decides(closeError(linkClosedError("closed with 1000"))), "goes on over the next link", "code 1006"},
+		{"the server breaks the session's protocol", decides(closeError(&session.Violation{Code: 1002})), "goes on over the next link", "code 1006"},
+		{"the server closes the session", "sends what was accepted, then does what the next table says", "is over", "the server's code and reason, `Remote`"},
+		{"the server does not know it: `ResumeTTL` is over, or a limit has ended it", afresh, lost, "the cause, in `EventDropped` if messages are of unknown fate"},
+		{"another server answers, or a restarted one, three times in 0.2 s", afresh, lost, "the same"},
+		{"the server refuses it otherwise, such as with 403 to another principal", "does what the first table says of the status", lost, "a `*DialError`"},
+		{"another program uses its secret", decides(elsewhere) + "; " + inWords(elsewhere.decision(true)) + " where a link was stable before", "goes on there", "code 1008, `Remote`"},
+		{"the program does not call `Receive`, and `ReceiveBuffer` is full", "reads on", "goes on; its window holds the server back", "none"},
+	} {
+		want = append(want, "| "+r.cause+" | "+r.does+" | "+r.session+" | "+r.sees+" |")
+	}
+	requireInReadme(t, want)
+}
+
 func TestReadmeLostLinks(t *testing.T) {
 	const free = "dials afresh at once, at no cost"
 	decides := func(e *CloseError) string { return inWords(e.decision(false)) }
@@ -151,7 +182,7 @@ func TestReadmeLostLinks(t *testing.T) {
 		{"the link's local address is gone", free, "code 1006"},
 		{"another change of the network, or a resume from sleep", "sends a ping; without an answer in 3 s it " + free, "code 1006, `ErrNoPong`"},
 		{"`Conn.Reconnect`", free, "code 1006"},
-		{"the program does not call `Receive`, and `ReceiveBuffer` is full", "stops reading, which slows the server; the link lives", "none; `Flush` and `SendSync` give `ErrReceiveBufferFull`"},
+		{"the program does not call `Receive`, and `ReceiveBuffer` is full, without a session", "stops reading, which slows the server; the link lives", "none; `Flush` and `SendSync` give `ErrReceiveBufferFull`"},
 	} {
 		want = append(want, "| "+r.cause+" | "+r.does+" | "+r.sees+" |")
 	}

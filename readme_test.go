@@ -13,38 +13,64 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadmeExample holds the example of README.md and of the package's
-// documentation to the function sayHello, which Example runs.
-func TestReadmeExample(t *testing.T) {
-	want := exampleBody(t)
-	assert.LessOrEqual(t, strings.Count(want, "\n"), 15, "lines")
+// TestReadmeExamples holds the examples of README.md, and that of the package's
+// documentation, to functions that are run.
+func TestReadmeExamples(t *testing.T) {
+	want := exampleBody(t, "example_test.go", "sayHello")
 	readme := readFile(t, "README.md")
-	if !strings.Contains(readme, "```go\n"+want+"```\n") {
-		t.Errorf("README.md has to contain, as its Go example:\n\n%s", want)
+	for _, example := range []string{
+		want, exampleBody(t, "readme_example_test.go", "dialWithFallback"), exampleBody(t, "readme_example_test.go", "serveEcho"),
+	} {
+		assert.LessOrEqual(t, strings.Count(example, "\n"), 15, "lines")
+		if !strings.Contains(readme, "```go\n"+example+"```\n") {
+			t.Errorf("README.md has to contain, as a Go example:\n\n%s", example)
+		}
 	}
+	assert.Equal(t, 3, strings.Count(readme, "```go\n"))
 	doc := "//\t" + strings.TrimSuffix(strings.ReplaceAll(want, "\n", "\n//\t"), "//\t")
 	if !strings.Contains(readFile(t, "doc.go"), "//\n"+doc+"//\n") {
 		t.Errorf("doc.go has to contain:\n\n%s", doc)
 	}
 }
 
-// exampleBody returns the body of sayHello, without its indentation and last return.
-func exampleBody(t *testing.T) string {
-	source := readFile(t, "example_test.go")
+// exampleBody returns a function's body, without its indentation and last return.
+func exampleBody(t *testing.T, name, function string) string {
+	source := readFile(t, name)
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, 0)
 	require.NoError(t, err)
 	for _, d := range file.Decls {
 		f, ok := d.(*ast.FuncDecl)
-		if !ok || f.Name.Name != "sayHello" {
+		if !ok || f.Name.Name != function {
 			continue
 		}
-		body, found := strings.CutSuffix(source[set.Position(f.Body.Lbrace).Offset+1:set.Position(f.Body.Rbrace).Offset], "\treturn nil\n")
-		require.True(t, found)
-		return strings.ReplaceAll(body, "\n\t", "\n")[1:]
+		body := source[set.Position(f.Body.Lbrace).Offset+1 : set.Position(f.Body.Rbrace).Offset]
+		end := strings.LastIndex(body, "\n\treturn ")
+		require.Positive(t, end)
+		return strings.ReplaceAll(body[:end+1], "\n\t", "\n")[1:]
 	}
-	require.Fail(t, "no sayHello")
+	require.Fail(t, "no "+function)
 	return ""
+}
+
+// TestReadmeFallbackTimes holds the table of times to the benchmark that they
+// come from. The times are a machine's, and are not asserted.
+func TestReadmeFallbackTimes(t *testing.T) {
+	_, table, found := strings.Cut(readFile(t, "README.md"), "\n| What stands in the way | Holdfast |")
+	require.True(t, found)
+	var rows []string
+	for line := range strings.SplitSeq(table, "\n") {
+		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| ") {
+			rows = append(rows, strings.TrimPrefix(cells[0], "| "))
+		} else if len(rows) > 0 {
+			break
+		}
+	}
+	var want []string
+	for _, way := range fallbackWays {
+		want = append(want, way.name)
+	}
+	assert.Equal(t, want, rows)
 }
 
 func TestReadmeNamesWhatExists(t *testing.T) {

@@ -16,6 +16,7 @@ var (
 	errSessionLost   = errors.New("the session is lost: the server no longer knows it")
 	errUsedElsewhere = errors.New("another program uses this session's secret")
 	errNotAttached   = errors.New("the link is not attached to the session yet")
+	errOtherSession  = errors.New("the server answered with another session")
 )
 
 // clientSession is this end of a session and what opens its links. Who runs the
@@ -45,6 +46,7 @@ func (s *clientSession) expired() bool {
 // offer is the session's side of one link (transport.Session).
 type offer struct {
 	hello []byte
+	sid   string // "" where a session is still to be made
 	at    atomic.Pointer[pump.Attachment]
 }
 
@@ -53,7 +55,7 @@ func (s *clientSession) offer(o *Options) *offer {
 	if s.end != nil {
 		p.RecvNext, _ = s.end.RecvNext()
 	}
-	return &offer{hello: wire.Append(nil, wire.Frame{Type: wire.Hello, Payload: p.Append(nil)})}
+	return &offer{sid: s.sid, hello: wire.Append(nil, wire.Frame{Type: wire.Hello, Payload: p.Append(nil)})}
 }
 
 // Hello implements transport.Session.

@@ -177,8 +177,8 @@ func hangInPoll(b *testing.B, conn net.Conn, i int) {
 	post := func(op, headers string, body []byte) []byte {
 		_, err := fmt.Fprintf(conn, "POST /sink HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nHoldfast-Op: %s\r\n%sContent-Length: %d\r\n\r\n%s", framing.MediaType, op, headers, len(body), body)
 		require.NoError(b, err)
-		if op == "poll" && !strings.Contains(headers, "Holdfast-Poll: 1\r\n") {
-			return nil
+		if strings.Contains(headers, "Holdfast-Hang: 60000\r\n") {
+			return nil // not before a minute
 		}
 		resp, err := http.ReadResponse(r, nil)
 		require.NoError(b, err)
@@ -191,10 +191,10 @@ func hangInPoll(b *testing.B, conn net.Conn, i int) {
 	require.NoError(b, err)
 	w, err := framing.ParseWelcome(f.Payload)
 	require.NoError(b, err)
-	session := fmt.Sprintf("Holdfast-Session: %s.%s\r\nHoldfast-Attachment: 1\r\nHoldfast-Hang: 60000\r\n", w.SID, secretText(hello.Secret))
+	session := fmt.Sprintf("Holdfast-Session: %s.%s\r\nHoldfast-Attachment: 1\r\n", w.SID, secretText(hello.Secret))
 	attach := framing.Append(nil, framing.Frame{Type: framing.Attach, Payload: framing.AttachPayload{Attachment: 1, RecvNext: 1, Window: 1 << 20}.Append(nil)})
-	post("poll", session+"Holdfast-Poll: 1\r\n", attach)
-	post("poll", session+"Holdfast-Poll: 2\r\n", framing.Append(nil, framing.Frame{Type: framing.Ack, Payload: framing.AckPayload{RecvNext: 1, Window: 1 << 20}.Append(nil)}))
+	post("poll", session+"Holdfast-Poll: 1\r\nHoldfast-Hang: 0\r\n", attach)
+	post("poll", session+"Holdfast-Poll: 2\r\nHoldfast-Hang: 60000\r\n", framing.Append(nil, framing.Frame{Type: framing.Ack, Payload: framing.AckPayload{RecvNext: 1, Window: 1 << 20}.Append(nil)}))
 }
 
 // resident is the server's resident memory in KiB.

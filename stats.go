@@ -12,15 +12,20 @@ type Stats struct {
 	ConnectedSince time.Time
 	// RTT is the last round trip that a ping measured; 0 before the first.
 	RTT time.Duration
-	// Connects counts links, Attempts dials, ConsecutiveFailures what Retry
-	// counts against MaxRetries.
+	// Connects counts links, Attempts dials (a race of two transports is one),
+	// ConsecutiveFailures what Retry counts against MaxRetries. Probes of
+	// WebSocket, and links that take a session over from the present one, are in
+	// none of them.
 	Connects, Attempts, ConsecutiveFailures uint64
 	// MessagesSent and BytesSent were written to a link; with AtLeastOnce a
-	// message may be written more than once. Dropped gave way in the send
-	// buffer. Unknown were written to a link that died before a receipt.
+	// message may be written more than once. A session counts each once, over
+	// however many links it goes. Dropped gave way in the send buffer. Unknown
+	// were written to a link that died before a receipt, or to a session that was
+	// lost before an acknowledgement.
 	MessagesSent, BytesSent, MessagesReceived, BytesReceived, Dropped, Unknown uint64
 	// Queued messages wait in the send buffer, Unacknowledged ones were
-	// written without a receipt so far, ReceiveQueued ones wait for Receive.
+	// written without a receipt so far (in a session they are in the buffer
+	// too, but not in QueuedBytes), ReceiveQueued ones wait for Receive.
 	// All bytes here are of payloads; OnConnect's messages count as received, and
 	// those that it sends are not counted.
 	Queued, Unacknowledged, ReceiveQueued int

@@ -199,7 +199,7 @@ func (s *supervisor) dial(forced bool) input {
 			if a.err != nil {
 				return s.attemptFailed(ep, a.err)
 			}
-			s.fellBack(a, key, s.adopt(a.link))
+			s.fellBack(a, s.adopt(a.link))
 			return inputUp
 		case <-s.c.reconnect:
 			s.force()
@@ -253,6 +253,7 @@ func (s *supervisor) heard(ok bool) bool {
 	if !ok {
 		s.changes = nil
 	}
+	s.probes.Reset() // another network may not block WebSocket
 	return ok
 }
 

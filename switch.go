@@ -34,18 +34,31 @@ func (s *supervisor) onFallback() bool { return s.link.transport != s.link.endpo
 
 // fellBack tells that the fallback carries the connection, and why. What is left
 // of the race goes on as the first probe.
-func (s *supervisor) fellBack(a *attempt, key *verdict.Key, resumed bool) {
+func (s *supervisor) fellBack(a *attempt, resumed bool) {
 	if !s.onFallback() {
 		return
 	}
-	e := Event{Kind: EventFellBack, Resumed: resumed}
-	if a.blocked != nil {
-		strike(*key, a.blocked)
-		ep := a.link.endpoint
-		e.Err = explain(a.blocked, ep, s.opts, circumstances{transport: ep.transport.Name(), attempt: s.attempts, welcomed: true})
+	why := a.blocked
+	switch {
+	case why != nil:
+		s.strike(a.link.endpoint, why)
+	case a.rest != nil:
+		why = errStillTrying
+	default:
+		why = errRemembered
 	}
-	s.note(e)
+	s.note(Event{Kind: EventFellBack, Resumed: resumed, Err: s.blocked(a.link.endpoint, why, s.attempts)})
 	s.probe, s.verified = a.rest, false
+}
+
+// blocked explains why WebSocket gave way to a fallback that was welcomed.
+func (s *supervisor) blocked(ep *endpoint, err error, attempt int) *DialError {
+	return explain(err, ep, s.opts, circumstances{transport: ep.transport.Name(), attempt: attempt, welcomed: true})
+}
+
+// strike takes down that WebSocket failed beside the fallback.
+func (s *supervisor) strike(ep *endpoint, err error) {
+	strike(*s.path(ep), err, explain(err, ep, s.opts, circumstances{}).Class)
 }
 
 // probeTimer runs out when WebSocket is to be tried again.
@@ -115,7 +128,7 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 	}
 	if err != nil && s.ctx.Err() == nil {
 		if s.onFallback() {
-			strike(*s.path(ep), err)
+			s.strike(ep, err)
 		}
 		e := explain(err, ep, s.opts, circumstances{transport: ep.transport.Name(), welcomed: s.onFallback()})
 		s.emit(Event{Kind: EventAttemptFailed, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})

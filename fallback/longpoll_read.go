@@ -13,8 +13,8 @@ import (
 )
 
 // longHeld is how long a poll has to have hung for its end to be taken for that
-// of somebody's patience.
-const longHeld = 5 * time.Second
+// of somebody's patience, which is seldom under 5 s.
+const longHeld = 4 * time.Second
 
 // polling is the state of Read.
 type polling struct {

@@ -260,7 +260,7 @@ func TestLongPollHangIsHalved(t *testing.T) {
 	})
 	t.Run("too soon", func(t *testing.T) {
 		longBubble(t, func(t *testing.T, w *longWorld) {
-			w.poll = held(5*time.Second-1, theirs(504))
+			w.poll = held(4*time.Second-1, theirs(504))
 			l := w.dial(t)
 			defer l.Abort()
 			assert.Equal(t, 504, statusOf(t, readFails(t, l)))
