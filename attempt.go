@@ -25,11 +25,12 @@ type endpoint struct {
 	header    http.Header
 	name      string // the URL without secrets
 	transport Transport
+	http      bool // its scheme is http or https: transport is the first Fallback
 
-	stable       bool      // it has held a stable link
-	reauthorized bool      // Authorize was asked once more since the last stable link
-	retired      bool      // it gave a terminal answer
-	floor        time.Time // its Retry-After: no dial before, but for Reconnect
+	stable       bool        // it has held a stable link
+	reauthorized bool        // Authorize was asked once more since the last stable link
+	retired      bool        // it gave a terminal answer
+	floor        time.Time   // its Retry-After: no dial before, but for Reconnect
 	welcomed     atomic.Bool // it speaks the session protocol; openings look too
 	// offered is a session that no WELCOME has answered so far; the server may
 	// have made it all the same.
@@ -46,6 +47,7 @@ type attempt struct {
 	cancel context.CancelFunc
 	number int
 	last   error         // handed to Authorize
+	ready  *candidate    // to be put into use without any dialling, nil for none
 	done   chan struct{} // closed when what follows is set
 
 	session *clientSession // the one in use from now on, nil for none
@@ -55,6 +57,7 @@ type attempt struct {
 	blocked error    // why WebSocket did not win
 	lost    int      // messages of unknown fate, of a session that is lost
 	ended   error    // why that is lost; nil if none is
+	epoch   uint64   // the last one of a session that was given up
 	sticky  *verdict.Sticky
 	err     error
 
@@ -86,8 +89,11 @@ func (a *attempt) open(ep *endpoint, t Transport) *opening {
 }
 
 func (a *attempt) connect(ep *endpoint, epoch uint64, blocked bool) (*live, error) {
+	if a.ready != nil {
+		return a.attach(a.ready, epoch)
+	}
 	if a.session.expired() {
-		a.forget(errSessionLost)
+		a.forget(ErrSessionLost)
 	}
 	a.offer(ep)
 	cand, err := a.candidate(ep, blocked)
@@ -150,13 +156,14 @@ func (a *attempt) candidate(ep *endpoint, blocked bool) (*candidate, error) {
 // forget gives the session up, if there is one.
 func (a *attempt) forget(err error) {
 	if a.session != nil {
+		a.epoch = a.session.end.Epoch()
 		a.lost += a.conn.endSession(a.session, err)
 		a.ended, a.session = err, nil
 	}
 }
 
 func (a *attempt) race(ep *endpoint, blocked bool) (*candidate, error) {
-	if len(a.conn.opts.Fallback) == 0 || ep.transport == a.conn.opts.Fallback[0] {
+	if !a.conn.opts.canFallBack(ep) {
 		p := a.open(ep, ep.transport)
 		select {
 		case <-p.done:
@@ -181,7 +188,7 @@ func (a *attempt) attach(cand *candidate, epoch uint64) (*live, error) {
 	c := a.conn
 	resumed := cand.session != nil && cand.session == a.session
 	if !resumed {
-		a.forget(errSessionLost) // another endpoint's
+		a.forget(ErrSessionLost) // another endpoint's
 		if a.session = cand.session; a.session != nil {
 			c.startSession(a.session, cand.welcome, epoch)
 			cand.endpoint.offered = nil
@@ -204,6 +211,7 @@ func (a *attempt) attach(cand *candidate, epoch uint64) (*live, error) {
 	}
 	if err := a.onConnect(l); err != nil {
 		l.abort()
+		l.wg.Wait() // whoever gives the attempt up does not wait for it
 		c.in.Release(true)
 		a.end()
 		a.forget(err)
@@ -257,7 +265,7 @@ func (a *attempt) clear() {
 	a.end()
 	if a.link != nil {
 		a.link.abort()
-		a.conn.in.Release(true)
+		a.conn.in.Release(a.link.session == nil) // a session goes on, and has acknowledged it
 	}
 }
 

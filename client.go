@@ -144,7 +144,7 @@ func (o *Options) endpoints(rawURL string) ([]*endpoint, error) {
 		}
 		ep.transport = wslink.New()
 		if ep.url.Scheme == "http" || ep.url.Scheme == "https" {
-			ep.transport = o.Fallback[0]
+			ep.transport, ep.http = o.Fallback[0], true
 		}
 		all = append(all, ep)
 	}

@@ -50,7 +50,7 @@ func explain(err error, ep *endpoint, o *Options, with circumstances) *DialError
 // have got through, says more than what stands in its way.
 func explainBoth(both *raceError, ep *endpoint, o *Options, with circumstances) *DialError {
 	e := explain(both.websocket, ep, o, with)
-	with.transport = o.Fallback[0].Name()
+	with.transport = both.transport
 	f := explain(both.fallback, ep, o, with)
 	decision, floor := min(e.Decision, f.Decision), max(e.RetryAfter, f.RetryAfter)
 	var facts *transport.Error

@@ -40,6 +40,10 @@ var (
 	// that they wait for cannot arrive. Receive, then try again. It does not
 	// happen in a session, whose links are always read.
 	ErrReceiveBufferFull = errors.New("receive buffer full, so no proof of receipt can be read")
+	// ErrSessionLost says that the server no longer knows the session: it has
+	// restarted, or has had no link of it for too long. EventDropped wraps it where
+	// messages are of unknown fate for that.
+	ErrSessionLost = errors.New("session lost: the server no longer knows it")
 	// ErrInsecureCredentials says that credentials would have travelled over
 	// ws:// or http:// to another host. Use wss://, or set
 	// Options.AllowInsecureCredentials.

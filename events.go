@@ -66,8 +66,8 @@ const (
 	// while connected.
 	EventNetworkChanged
 	// EventFellBack follows EventConnected: Options.Fallback has made the link.
-	// Err says why WebSocket has not; nil if it is still under way, or was not
-	// tried because it is known to be blocked.
+	// Err, a *DialError, says why WebSocket has not: what it failed of, that
+	// it is still under way, or that it failed before and so came second.
 	EventFellBack
 	// EventUpgraded: WebSocket has taken the session over from the fallback. It
 	// comes without EventDisconnected and EventConnected.

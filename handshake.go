@@ -73,10 +73,14 @@ func (h *Handshake) sendInSession(ctx context.Context, m Message) error {
 		case <-lost:
 		}
 	}()
-	if h.live.session.end.SendNow(ctx, m) != nil {
-		return &SendError{Outcome: NotSent, Count: 1, Err: context.Cause(ctx)}
+	err := h.live.session.end.SendNow(ctx, m)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
 	}
-	return nil
+	return &SendError{Outcome: NotSent, Count: 1, Err: err}
 }
 
 // Receive returns the next message on the link. The error is ctx's, that of

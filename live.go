@@ -3,6 +3,7 @@ package holdfast
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"sync"
@@ -19,6 +20,7 @@ type live struct {
 	transport.Link
 	conn      *Conn
 	transport string
+	by        Transport
 	endpoint  *endpoint
 	guard     *guard // of the user's code that the link runs
 	epoch     uint64
@@ -40,7 +42,7 @@ type live struct {
 // attach makes a candidate a link in use, which is read from here on.
 func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 	now := time.Now()
-	l := &live{Link: d.link, conn: c, transport: d.transport, endpoint: d.endpoint, guard: d.guard, epoch: epoch, since: now, up: now,
+	l := &live{Link: d.link, conn: c, transport: d.transport, by: d.by, endpoint: d.endpoint, guard: d.guard, epoch: epoch, since: now, up: now,
 		session: d.session,
 		failed:  make(chan error, 2), stop: make(chan struct{}), heard: make(chan struct{})}
 	if l.session != nil {
@@ -85,6 +87,13 @@ func (l *live) read() error {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = l.Link.Close(ctx, broken.Code, "")
+		if broken.Code == uint16(StatusMessageTooBig) {
+			return fmt.Errorf("%w of %d bytes", ErrMessageTooBig, l.conn.opts.MaxMessageSize)
+		}
+		return &transport.ProtocolError{Code: broken.Code, Err: broken}
+	}
+	if errors.Is(err, transport.ErrMessageTooBig) { // a batch, which MaxMessageSize has nothing to do with
+		return &transport.ProtocolError{Code: uint16(StatusProtocolError), Err: err}
 	}
 	return err
 }

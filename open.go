@@ -56,6 +56,7 @@ func (g *guard) close() (busy bool) {
 type candidate struct {
 	link      transport.Link
 	transport string
+	by        Transport
 	endpoint  *endpoint
 	guard     *guard
 	jar       *stagedJar
@@ -66,6 +67,7 @@ type candidate struct {
 
 // opening makes a candidate by one transport, in a goroutine of its own.
 type opening struct {
+	transport string
 	guard     *guard
 	cancel    context.CancelFunc
 	connected chan struct{} // closed when the way to the server is open
@@ -81,7 +83,7 @@ type opening struct {
 // open begins an opening within HandshakeTimeout, for a session whose owner calls
 // it. verify: the candidate has to carry a probe there and back.
 func (c *Conn) open(ctx context.Context, above *guard, ep *endpoint, t Transport, s *clientSession, last error, verify bool) *opening {
-	p := &opening{guard: &guard{above: above}, connected: make(chan struct{}), done: make(chan struct{})}
+	p := &opening{transport: t.Name(), guard: &guard{above: above}, connected: make(chan struct{}), done: make(chan struct{})}
 	ctx, p.cancel = context.WithTimeout(ctx, c.opts.HandshakeTimeout)
 	var f *offer
 	if offersSession(c.opts) {
@@ -103,7 +105,7 @@ func (c *Conn) open(ctx context.Context, above *guard, ep *endpoint, t Transport
 
 // verifying goes on with what has been opened.
 func (p *opening) verifying(ctx context.Context, c *Conn) *opening {
-	v := &opening{guard: p.guard, connected: p.connected, done: make(chan struct{})}
+	v := &opening{transport: p.transport, guard: p.guard, connected: p.connected, done: make(chan struct{})}
 	ctx, v.cancel = context.WithTimeout(ctx, c.opts.HandshakeTimeout)
 	go v.run(func() (*candidate, error) {
 		if err := p.candidate.verify(ctx); err != nil {
@@ -130,7 +132,7 @@ func (p *opening) run(f func() (*candidate, error)) {
 // dial makes a candidate. The session is its owner's all the while.
 func (p *opening) dial(ctx context.Context, c *Conn, ep *endpoint, t Transport, s *clientSession, f *offer, last error) (*candidate, error) {
 	o := c.opts
-	cand := &candidate{transport: t.Name(), endpoint: ep, guard: p.guard, session: s, jar: stage(c.jar)}
+	cand := &candidate{transport: t.Name(), by: t, endpoint: ep, guard: p.guard, session: s, jar: stage(c.jar)}
 	r := &transport.Request{
 		URL: ep.url, Header: ep.header, Host: o.Host, Subprotocols: o.Subprotocols, Compression: o.Compression,
 		Authorize: p.authorizer(o, last), AllowInsecureCredentials: o.AllowInsecureCredentials,

@@ -139,8 +139,8 @@ type Options struct {
 	// starts first and WebSocket 1 s later. While the fallback carries the
 	// connection WebSocket is probed after 5 s, 30 s, 2, 10 and then every 30 min,
 	// and anew from 5 s after each change of the network. A session goes on from
-	// one to the other without loss; without one, a probe that succeeds ends
-	// the link, and a new one is made.
+	// one to the other without loss; without one, the probe's link takes the
+	// place of the fallback's, and Message.Epoch grows.
 	//
 	// For an http or https URL it is the transport, and no WebSocket is tried.
 	//

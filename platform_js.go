@@ -24,6 +24,11 @@ func (o *Options) validatePlatform() error {
 			return optionError(f.field, "%w in a browser", errors.ErrUnsupported)
 		}
 	}
+	for _, t := range o.Fallback {
+		if t != nil && t.Name() == "longpoll" && o.Session != SessionRequire {
+			return optionError("Session", "has to be SessionRequire in a browser for the long polling in Fallback")
+		}
+	}
 	return nil
 }
 

@@ -32,7 +32,10 @@ var (
 )
 
 // raceError is an attempt in which WebSocket and its fallback have failed.
-type raceError struct{ websocket, fallback error }
+type raceError struct {
+	websocket, fallback error
+	transport           string // the fallback's
+}
 
 func (e *raceError) Error() string {
 	return fmt.Sprintf("%v; the fallback: %v", e.websocket, e.fallback)
@@ -61,7 +64,8 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 	}
 	started := time.Now()
 	var wayOpen, websocketOver, fallbackOver <-chan struct{}
-	var lost error // the fallback's failure
+	var lost error // the last fallback's failure
+	fallbacks := a.conn.opts.Fallback
 	for {
 		select {
 		case <-websocketTimer.C:
@@ -76,7 +80,7 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 			}
 		case <-fallbackTimer.C:
 			if r.fallback == nil {
-				r.fallback = a.open(ep, a.conn.opts.Fallback[0])
+				r.fallback = a.open(ep, fallbacks[0])
 				fallbackOver = r.fallback.done
 			}
 		case <-websocketOver:
@@ -87,20 +91,26 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 				r.fallback.end()
 				return r.websocket.candidate, r.blocked
 			case lost != nil:
-				return nil, &raceError{r.blocked, lost}
+				return nil, &raceError{r.blocked, lost, fallbacks[0].Name()}
 			}
 			fallbackTimer.Reset(0)
 		case <-fallbackOver:
 			fallbackOver = nil
-			lost = r.fallback.err
+			err := r.fallback.err
 			switch {
-			case lost == nil:
+			case err == nil:
 				return r.fallback.candidate, nil
-			case final(lost):
+			case final(err):
 				r.websocket.end()
-				return nil, lost
-			case r.blocked != nil:
-				return nil, &raceError{r.blocked, lost}
+				return nil, err
+			case len(fallbacks) > 1: // the next one in turn
+				fallbacks = fallbacks[1:]
+				r.fallback = a.open(ep, fallbacks[0])
+				fallbackOver = r.fallback.done
+				continue
+			}
+			if lost = err; r.blocked != nil {
+				return nil, &raceError{r.blocked, lost, fallbacks[0].Name()}
 			}
 			websocketTimer.Reset(0)
 		case <-a.ctx.Done():
@@ -150,20 +160,28 @@ func (c *Conn) path(ep *endpoint, network Network) verdict.Key {
 
 // strike takes down that WebSocket failed where the fallback was welcomed. What
 // may as well have been the moment, such as a server that is just starting, is
-// no evidence.
+// no evidence, nor is a server that has spoken.
 func strike(key verdict.Key, err error, class Class) {
 	var facts *transport.Error
 	if errors.As(err, &facts) && facts.StatusCode == http.StatusUpgradeRequired && facts.Header.Get("Holdfast-Diag") == "upgrade-stripped" {
 		verdict.Process().Hard(key, time.Now())
 		return
 	}
-	switch class {
-	case ClassOffline, ClassLocalPolicy, ClassUnreachable, ClassServerDown, ClassName, ClassDNS, ClassProxyDown, ClassCallback:
+	if final(err) || errors.Is(err, errOtherSession) { // it reached a server
 		return
 	}
-	if !errors.Is(err, context.Canceled) {
+	if evident(class) && !errors.Is(err, context.Canceled) {
 		verdict.Process().Soft(key, time.Now())
 	}
+}
+
+// evident: what fails in this way may be blocked.
+func evident(class Class) bool {
+	switch class {
+	case ClassOffline, ClassLocalPolicy, ClassUnreachable, ClassServerDown, ClassName, ClassDNS, ClassProxyDown, ClassCallback:
+		return false
+	}
+	return true
 }
 
 // proxyFor is the proxy on the way to an endpoint, nil for none.

@@ -94,7 +94,7 @@ var failureRows = []failureRow{
 		append(also(answers(PhaseHandshake, nil, 404), func(f *diagnose.Facts) { f.Stable = true }), answers(PhaseHandshake, nil, 410)...), ""},
 	{"408, 429, 5xx but for 501; `Retry-After` is a floor under the delay", answers(PhaseHandshake, nil, 408, 429, 500, 502, 503, 504, 599), ""},
 	{"400, 405, 426, 501 and every other 4xx", answers(PhaseHandshake, nil, 400, 402, 405, 413, 418, 421, 426, 431, 499, 501), ""},
-	{"WebSocket fails in any of these ways, and the `Fallback` is welcomed",
+	{"WebSocket fails in one of these ways, and the `Fallback` is welcomed",
 		also(append(answers(PhaseHandshake, http.Header{"Holdfast-Diag": {"upgrade-stripped"}}, 426),
 			append(answers(PhaseHandshake, nil, 200, 400, 403, 404, 502), failedAttempt(PhaseHandshake, io.EOF), failedAttempt(PhaseHandshake, context.DeadlineExceeded))...),
 			func(f *diagnose.Facts) { f.Fallback, f.Welcomed = true, true }),
@@ -154,11 +154,11 @@ func TestReadmeSessions(t *testing.T) {
 		{"a link ends in one of the ways above", "does what is said above", "goes on over the next link", "as above"},
 		{"a close frame ends the link, and not the session", decides(closeError(linkClosedError("closed with 1000"))), "goes on over the next link", "code 1006"},
 		{"the server breaks the session's protocol", decides(closeError(&session.Violation{Code: 1002})), "goes on over the next link", "code 1006"},
-		{"the server closes the session", "sends what was accepted, then does what the next table says", "is over", "the server's code and reason, `Remote`"},
+		{"the server closes the session", "does what the next table says; before it stops it sends what was accepted", "is over", "the server's code and reason, `Remote`"},
 		{"the server does not know it: `ResumeTTL` is over, or a limit has ended it", afresh, lost, "the cause, in `EventDropped` if messages are of unknown fate"},
 		{"another server answers, or a restarted one, three times in 0.2 s", afresh, lost, "the same"},
-		{"the server refuses it otherwise, such as with 403 to another principal", "does what the first table says of the status", lost, "a `*DialError`"},
-		{"another program uses its secret", decides(elsewhere) + "; " + inWords(elsewhere.decision(true)) + " where a link was stable before", "goes on there", "code 1008, `Remote`"},
+		{"the server refuses the request for it: 401, 403, 429, 503", "does what the first table says of the status", "stays, for `ResumeTTL`", "a `*DialError`"},
+		{"another program uses its secret", decides(elsewhere), "goes on there", "code 1008, `Remote`"},
 		{"the program does not call `Receive`, and `ReceiveBuffer` is full", "reads on", "goes on; its window holds the server back", "none"},
 	} {
 		want = append(want, "| "+r.cause+" | "+r.does+" | "+r.session+" | "+r.sees+" |")

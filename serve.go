@@ -41,13 +41,16 @@ func (s *supervisor) serve() input {
 		case <-s.c.goneAway:
 			s.replace()
 		case <-s.probe.over():
+			before := s.link
 			in, ended := s.probed(probe)
 			if ended {
 				return in
 			}
-			s.watchProof(proven)
-			life = liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
-			s.checkLife(&life, lifeTimer)
+			if s.link != before {
+				s.watchProof(proven)
+				life = liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
+				s.checkLife(&life, lifeTimer)
+			}
 		case <-proven.C:
 			verdict.Process().Worked(*s.path(s.link.endpoint), time.Now())
 			s.probes.Reset()
@@ -160,8 +163,11 @@ func (s *supervisor) lost(e *CloseError, changed bool) input {
 	}
 	final := finished(e) || errors.Is(e, ErrMessageTooBig)
 	decision := e.decision(ep.stable)
-	if stray != nil {
+	switch {
+	case stray != nil:
 		decision = stray.Decision
+	case errors.Is(e, errUsedElsewhere):
+		decision = DecisionStop
 	}
 	at := s.at
 	in := s.failed(ep, e, decision, 0, final)
@@ -193,7 +199,9 @@ func (s *supervisor) strayed(e *CloseError) *DialError {
 func (s *supervisor) drop(e *CloseError) (stable bool) {
 	l := s.link
 	s.endProbe()
+	s.forgetGoAway()
 	l.abort()
+	s.join(l)
 	unknown := 0
 	switch {
 	case l.session == nil:

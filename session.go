@@ -13,7 +13,6 @@ import (
 )
 
 var (
-	errSessionLost   = errors.New("the session is lost: the server no longer knows it")
 	errUsedElsewhere = errors.New("another program uses this session's secret")
 	errNotAttached   = errors.New("the link is not attached to the session yet")
 	errOtherSession  = errors.New("the server answered with another session")

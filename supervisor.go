@@ -51,8 +51,10 @@ type supervisor struct {
 	redials  uint64          // calls of Reconnect that have been answered
 	closing  *closeRequest
 	closedOn *live          // the link that Close ended
+	ready    *candidate     // what the next attempt puts into use, nil for none
 	probe    *opening       // a WebSocket that may take over from the fallback, or a link that replaces the present one
 	verified bool           // that has carried a probe there and back
+	wanted   bool           // the server wants another link, once probe has ended
 	probes   verdict.Probes // when to try WebSocket again
 	sticky   verdict.Sticky // sessions lost to other servers
 	strays   verdict.Sticky // and links
@@ -119,7 +121,7 @@ func (s *supervisor) publish() {
 	s.countGaps()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.link, c.epoch, c.failures, c.lastErr, c.redialled = s.link, s.epoch, s.retry.failures, s.lastErr, s.redials
+	c.link, c.epoch, c.failures, c.lastErr, c.redialled = s.link, max(c.epoch, s.epoch), s.retry.failures, s.lastErr, s.redials
 	if s.state == StateClosed {
 		c.err = s.end
 	}
@@ -169,6 +171,8 @@ func (s *supervisor) connect() input {
 	forced := s.forced
 	s.forced = false
 	if !forced && s.offline() {
+		s.ready.discard()
+		s.ready = nil
 		s.note(Event{Kind: EventOffline, Err: errOffline})
 		return inputOffline
 	}
@@ -179,6 +183,10 @@ func (s *supervisor) connect() input {
 // forced: being offline does not end it.
 func (s *supervisor) dial(forced bool) input {
 	ep := s.endpoints[s.at]
+	ready := s.ready
+	if s.ready = nil; ready != nil {
+		ep = ready.endpoint
+	}
 	s.attempts++
 	s.c.mu.Lock()
 	s.c.attempts++
@@ -186,7 +194,7 @@ func (s *supervisor) dial(forced bool) input {
 	s.emit(Event{Kind: EventConnecting, Attempt: s.attempts})
 	s.countGaps()
 	key := s.path(ep)
-	a := s.c.start(s.ctx, &attempt{session: s.session, sticky: &s.sticky, number: s.attempts, last: s.lastErr}, ep, s.epoch+1,
+	a := s.c.start(s.ctx, &attempt{session: s.session, ready: ready, sticky: &s.sticky, number: s.attempts, last: s.lastErr}, ep, s.epoch+1,
 		key != nil && verdict.Process().Blocked(*key, time.Now()))
 	for {
 		select {
@@ -229,6 +237,7 @@ func (s *supervisor) redial(a *attempt, in input) input {
 	case <-a.done:
 		s.take(a)
 		a.discard()
+		s.join(a.link)
 		return in
 	case req := <-s.c.closing:
 		a.abandon()
@@ -240,11 +249,33 @@ func (s *supervisor) redial(a *attempt, in input) input {
 // became of it.
 func (s *supervisor) take(a *attempt) {
 	s.session = a.session
-	if a.ended == nil {
-		return
+	if a.epoch > s.epoch+1 { // it had a gap, which has been told
+		s.epoch = a.epoch
 	}
 	if a.lost > 0 {
-		s.note(Event{Kind: EventDropped, Count: a.lost, Err: fmt.Errorf("%w: %w", errSessionLost, a.ended)})
+		err := a.ended
+		if !errors.Is(err, ErrSessionLost) {
+			err = fmt.Errorf("%w: %w", ErrSessionLost, err)
+		}
+		s.note(Event{Kind: EventDropped, Count: a.lost, Err: err})
+	}
+}
+
+// join waits for code of the user that a plain link runs after its end: the send
+// queue has one writer. Close is not held up. nil is fine.
+func (s *supervisor) join(l *live) {
+	if l == nil || l.session != nil {
+		return
+	}
+	ended := make(chan struct{})
+	go func() {
+		l.wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case req := <-s.c.closing:
+		s.c.closing <- req // there is no other
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-ws/holdfast/internal/pump"
 	"github.com/holdfast-ws/holdfast/internal/verdict"
+	"github.com/holdfast-ws/holdfast/transport"
 )
 
 // flakyWithin is how soon a WebSocket dies that may be cut on its way.
@@ -18,16 +19,15 @@ var errUpgrade = errors.New("WebSocket works again")
 // path is the way to an endpoint as verdicts are remembered for it; nil where
 // there is no fallback to decide for.
 func (s *supervisor) path(ep *endpoint) *verdict.Key {
-	if !s.canFallBack(ep) {
+	if !s.opts.canFallBack(ep) {
 		return nil
 	}
 	key := s.c.path(ep, s.network)
 	return &key
 }
 
-func (s *supervisor) canFallBack(ep *endpoint) bool {
-	return len(s.opts.Fallback) > 0 && ep.transport != s.opts.Fallback[0]
-}
+// canFallBack says that WebSocket is raced against a fallback there.
+func (o *Options) canFallBack(ep *endpoint) bool { return len(o.Fallback) > 0 && !ep.http }
 
 // onFallback says that another transport than the endpoint's own is in use.
 func (s *supervisor) onFallback() bool { return s.link.transport != s.link.endpoint.transport.Name() }
@@ -95,16 +95,17 @@ func (s *supervisor) sessionFor(ep *endpoint) *clientSession {
 
 // replace makes another link of the same kind, because the server wants one.
 func (s *supervisor) replace() {
-	if s.probe != nil || s.session == nil {
+	if s.session == nil {
 		return
 	}
-	ep := s.link.endpoint
-	t := ep.transport
-	if s.onFallback() {
-		t = s.opts.Fallback[0]
+	if s.probe != nil {
+		s.wanted = true
+		return
 	}
+	s.wanted = false
+	ep := s.link.endpoint
 	s.verified = true
-	s.probe = s.c.open(s.ctx, &guard{}, ep, t, s.session, s.lastErr, false)
+	s.probe = s.c.open(s.ctx, &guard{}, ep, s.link.by, s.session, s.lastErr, false)
 }
 
 // probed judges a link that was opened beside the present one. ended says that
@@ -118,20 +119,26 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 		return 0, false
 	}
 	err := p.err
-	if err == nil && p.candidate.session == nil { // without a session there is no going on
-		p.candidate.discard()
+	if err == nil && s.session == nil { // there is no going on: the messages begin anew
 		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errUpgrade})
+		s.ready = p.candidate
 		return inputRedial, true
 	}
 	if err == nil {
 		err = s.switchTo(p.candidate)
 	}
 	if err != nil && s.ctx.Err() == nil {
-		if s.onFallback() {
+		beside := s.onFallback() && p.transport == ep.transport.Name() // not one in place of another poll link
+		if beside {
 			s.strike(ep, err)
 		}
-		e := explain(err, ep, s.opts, circumstances{transport: ep.transport.Name(), welcomed: s.onFallback()})
-		s.emit(Event{Kind: EventAttemptFailed, Err: e, Endpoint: ep.name, Transport: ep.transport.Name()})
+		with := circumstances{transport: p.transport}
+		with.welcomed = beside && evident(explain(err, ep, s.opts, with).Class)
+		e := explain(err, ep, s.opts, with)
+		s.emit(Event{Kind: EventAttemptFailed, Err: e, Endpoint: ep.name, Transport: p.transport})
+	}
+	if s.wanted {
+		s.replace()
 	}
 	s.restartProbes(timer)
 	return 0, false
@@ -141,6 +148,15 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 // on: what that has not carried to the end is sent again.
 func (s *supervisor) switchTo(cand *candidate) error {
 	old := s.link
+	switch {
+	case cand.session != s.session: // a plain one
+		cand.discard()
+		return cand.failed(transport.ErrNoSession)
+	case cand.welcome.SID != s.session.sid: // opened at the same time, at another server
+		cand.discard()
+		return cand.failed(errOtherSession)
+	}
+	s.forgetGoAway()
 	l, err := s.c.attach(cand, s.epoch)
 	if err != nil {
 		cand.discard()
@@ -159,6 +175,15 @@ func (s *supervisor) switchTo(cand *candidate) error {
 	return nil
 }
 
+// forgetGoAway forgets what the present link was told, as it is at its end.
+func (s *supervisor) forgetGoAway() {
+	s.wanted = false
+	select {
+	case <-s.c.goneAway:
+	default:
+	}
+}
+
 // endProbe gives up what is opened beside the link.
 func (s *supervisor) endProbe() {
 	s.probe.abandon()
@@ -167,7 +192,7 @@ func (s *supervisor) endProbe() {
 
 // watchProof has the timer run out when the WebSocket in use has lived.
 func (s *supervisor) watchProof(timer *time.Timer) {
-	if s.canFallBack(s.link.endpoint) && !s.onFallback() {
+	if s.opts.canFallBack(s.link.endpoint) && !s.onFallback() {
 		timer.Reset(time.Until(s.link.since.Add(flakyWithin)))
 	} else {
 		timer.Stop()
@@ -178,7 +203,8 @@ func (s *supervisor) watchProof(timer *time.Timer) {
 // change of the network.
 func (s *supervisor) judge(e *CloseError, changed bool) {
 	l := s.link
-	if e.Remote || changed {
+	var closed linkClosedError
+	if e.Remote || changed || errors.As(e, &closed) {
 		return
 	}
 	if key := s.path(l.endpoint); key != nil && !s.onFallback() && time.Since(l.since) < flakyWithin {
@@ -239,6 +265,8 @@ func (s *supervisor) peerClosed() input {
 	case <-l.heard:
 	case <-l.failed:
 	case <-ctx.Done():
+	case req := <-s.c.closing:
+		return s.closeRequested(req)
 	}
 	if s.ctx.Err() != nil { // CloseNow, whose request is on its way
 		return s.closeRequested(<-s.c.closing)

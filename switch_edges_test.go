@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -190,13 +189,15 @@ func TestPromise01ServersCloseIsAnsweredWhileWebSocketIsTried(t *testing.T) {
 // WebSocket and polls that land on different servers, which answer at the same
 // moment: the one is not attached to the other's session.
 func TestPromise09AWebSocketOfAnotherServerIsNotAttached(t *testing.T) {
-	for range 20 {
+	for range 50 {
 		session(t, func(p *scene) {
 			other := server.New(func(ctx context.Context, s *server.Session) error { return p.echo(ctx, s) }, p.options)
 			p.startWith(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				if r.Header.Get("Upgrade") != "" {
-					time.Sleep(300 * time.Millisecond)
+					time.Sleep(400 * time.Millisecond)
 					next = other
+				} else if r.Header.Get("Holdfast-Op") == "open" {
+					time.Sleep(100 * time.Millisecond)
 				}
 				next.ServeHTTP(w, r)
 			})
@@ -322,22 +323,20 @@ func TestPromise10NoStrikes(t *testing.T) {
 // WebSocket links that the server itself closes, in good order, did not die.
 func TestPromise10AServersCloseIsNoDeath(t *testing.T) {
 	session(t, func(p *scene) {
-		p.options.MaxLinkAge = 5 * time.Second
-		p.start()
-		calls := 0
-		c := p.dial(func(o *holdfast.Options) {
-			o.Retry.MaxRetries = holdfast.Unlimited
-			o.Authorize = func(context.Context, *http.Request, error) error {
-				if calls++; calls%2 == 0 { // those that replace a link, so that the server ends it
-					return errors.New("no token just now")
-				}
-				return nil
-			}
+		welcome := proto.Append(nil, proto.Frame{Type: proto.Welcome, Payload: proto.WelcomePayload{SID: "a.b", RecvNext: 1, MaxMessage: 1000, ResumeTTL: time.Minute}.Append(nil)})
+		p.startWith(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			conn := switchProtocols(w, r)
+			_, _ = conn.Write(append([]byte{0x82, byte(len(welcome))}, welcome...))
+			time.Sleep(2 * time.Second)
+			_, _ = conn.Write([]byte{0x88, 2, 1001 >> 8, 1001 & 0xff})
+			swallow(conn)
 		})
-		time.Sleep(5 * time.Minute)
+		c := p.dial(func(o *holdfast.Options) { o.Retry.MaxRetries = holdfast.Unlimited })
+		time.Sleep(15 * time.Second)
 		require.Greater(p, len(p.seen(holdfast.EventDisconnected)), 3)
 		assert.False(p, p.blocked())
-		require.NoError(p, c.Close())
+		_ = c.CloseNow()
+		time.Sleep(2 * time.Second)
 	})
 }
 
@@ -470,15 +469,16 @@ func TestPromise01CloseWithIsBoundedWhileTheServerCloses(t *testing.T) {
 	session(t, func(p *scene) {
 		p.echo = func(ctx context.Context, s *server.Session) error { _, err := s.Receive(ctx); return err }
 		p.start()
-		c := p.dial(func(o *holdfast.Options) { o.Fallback = nil; o.CloseTimeout = time.Minute })
-		require.NoError(p, c.Send(p.Context(), holdfast.Text, []byte("x")))
-		p.net.SetLatency(10 * time.Second) // the answer takes its time
-		synctest.Wait()
+		p.net.SetLatency(50 * time.Millisecond)
+		c := p.dial(func(o *holdfast.Options) { o.Fallback, o.CloseTimeout = nil, 20*time.Second })
+		for c.Send(p.Context(), holdfast.Text, []byte("x")) == nil { // until the server's close is there
+			time.Sleep(time.Millisecond)
+		}
+		p.net.Freeze(true)
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(p.Context(), time.Second)
 		defer cancel()
 		_ = c.CloseWith(ctx, 1000, "")
 		assert.LessOrEqual(p, time.Since(began), time.Second)
-		p.net.SetLatency(0)
 	})
 }

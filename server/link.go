@@ -1,9 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 
@@ -213,11 +213,7 @@ func (s *Session) supervise(l transport.Link, att *pump.Attachment, read <-chan 
 
 // goneLink ends a link that has been replaced, or whose session has ended.
 func (s *Session) goneLink() linkEnd {
-	end := linkEnd{code: uint16(holdfast.StatusNormalClosure)}
-	if f := s.replaced(); f.status == http.StatusGone {
-		end.f = f
-	}
-	return end
+	return linkEnd{f: s.replaced(), code: uint16(holdfast.StatusNormalClosure)}
 }
 
 // readFailure ends a link for what reading it has come to.
@@ -226,7 +222,7 @@ func (s *Session) readFailure(err error) linkEnd {
 	switch {
 	case errors.As(err, &v), errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrShort):
 		f := s.faulty(err)
-		return linkEnd{f: f, code: f.reject.Code}
+		return linkEnd{f: f, code: cmp.Or(f.reject.Code, uint16(holdfast.StatusNormalClosure))}
 	}
 	return linkEnd{} // the link has failed, or a frame is missing: the next link has it all
 }

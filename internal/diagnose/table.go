@@ -53,9 +53,9 @@ var sessionRows = []row{
 	{noSession, transport.ClassRejected, retry,
 		say("%s answered without the session protocol that it spoke before: an older version may be running there, or something on the way strips headers", where)},
 	{all(welcomed, status(426), stripped), transport.ClassBlocked, retry,
-		say("a proxy on the way to %s removes the Upgrade header, as the server itself says: it passes plain HTTP only, so long polling is used", where)},
+		say("a proxy on the way to %s removes the Upgrade header, as the server itself says: it passes plain HTTP only, so the fallback is used", where)},
 	{welcomed, transport.ClassBlocked, retry,
-		say("%s answers over plain HTTP and not over WebSocket: a proxy or firewall on the way may block it; long polling is used, and WebSocket tried again from time to time", where)},
+		say("%s answers over plain HTTP and not over WebSocket: a proxy or firewall on the way may block it; the fallback is used, and WebSocket tried again from time to time", where)},
 }
 
 // Answers of a proxy to CONNECT (RFC 9110, section 9.3.6).

@@ -150,8 +150,11 @@ func (e *End) Flow() {
 }
 
 // SendNow sends a message ahead of the queue, once there is room for it. The
-// error is ctx's, and means that it was not sent.
+// error is outbox.ErrTooBig or ctx's, and means that it was not sent.
 func (e *End) SendNow(ctx context.Context, m transport.Message) error {
+	if len(m.Data) > e.c.MaxMessage {
+		return outbox.ErrTooBig
+	}
 	for {
 		e.mu.Lock()
 		if e.s.Ready(len(m.Data)) && !e.s.Closing() {
