@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,11 +212,11 @@ func TestAuthorizeThatHangsDoesNotHoldUpClose(t *testing.T) {
 		p.start()
 		p.blockBy(blockades["403"])
 		release := make(chan struct{})
-		calls := 0
+		var calls atomic.Int64
 		c := p.dial(func(o *holdfast.Options) {
 			o.AllowInsecureCredentials = true
 			o.Authorize = func(context.Context, *http.Request, error) error {
-				if calls++; calls > 6 {
+				if calls.Add(1) > 6 {
 					<-release // whatever its context says
 				}
 				return nil

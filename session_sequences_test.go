@@ -106,7 +106,7 @@ func (q *sequence) run() {
 	q.net.SetLatency(q.upTo(60 * time.Millisecond))
 	q.start()
 	q.serving = true
-	if q.chance(30) {
+	if q.chance(50) {
 		q.blockAtRandom()
 	}
 	q.dialAtRandom()
@@ -114,7 +114,7 @@ func (q *sequence) run() {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { q.sendAll(ctx) })
 	tasks.Go(q.receiveAll)
-	for range 3 + q.IntN(25) {
+	for range q.IntN([]int{4, 28}[q.IntN(2)]) {
 		time.Sleep(q.upTo(5 * time.Second))
 		q.act()
 	}
