@@ -179,7 +179,6 @@ type tap struct {
 	off    bool
 	lines  []string
 	merge  string // the direction of the last frames, to which others are added
-	conns  int
 	errors []error
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -275,6 +274,6 @@ func (p *scene) number(c *holdfast.Conn, n int, every time.Duration, f func()) {
 func dialError(t *testing.T, e holdfast.Event) *holdfast.DialError {
 	t.Helper()
 	var de *holdfast.DialError
-	require.True(t, errors.As(e.Err, &de), "%v", e.Err)
+	require.ErrorAs(t, e.Err, &de)
 	return de
 }

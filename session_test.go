@@ -2,7 +2,6 @@ package holdfast_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -71,7 +70,7 @@ func TestPromise09CloseIsGraceful(t *testing.T) {
 		require.NoError(p, c.CloseWith(p.Context(), 4001, "done"))
 		err := <-got
 		var ce *holdfast.CloseError
-		require.True(p, errors.As(err, &ce), "%v", err)
+		require.ErrorAs(p, err, &ce)
 		assert.Contains(p, err.Error(), "100: ")
 		assert.EqualValues(p, 4001, ce.Code)
 		assert.True(p, ce.Remote)

@@ -2,7 +2,6 @@ package holdfast_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -46,7 +45,7 @@ func TestPromise10BalancerThatIsNotSticky(t *testing.T) {
 		require.ErrorAs(t, c.Err(), &why)
 		assert.Equal(t, holdfast.ClassNotSticky, why.Class)
 		assert.Equal(t, holdfast.DecisionRetrySlowly, why.Decision)
-		assert.True(t, errors.Is(c.Err(), holdfast.ErrRetriesExhausted))
+		assert.ErrorIs(t, c.Err(), holdfast.ErrRetriesExhausted)
 		waited := p.seen(holdfast.EventWaiting)
 		require.Len(t, waited, 3)
 		assert.Equal(t, time.Second, waited[0].Delay, "it may have been a restart")

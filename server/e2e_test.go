@@ -150,7 +150,9 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 					go func() {
 						rnd := rand.New(rand.NewPCG(seed, 1))
 						for i := range messages {
-							require.NoError(t, s.Send(ctx, transport.Text, payload(i, rnd)))
+							if !assert.NoError(t, s.Send(ctx, transport.Text, payload(i, rnd))) {
+								return
+							}
 							time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond)
 						}
 					}()

@@ -196,9 +196,14 @@ func TestAttachedSessionsDoNotExpire(t *testing.T) {
 				if err != nil {
 					return
 				}
-				for _, f := range parseFrames(t, b) {
+				for len(b) > 0 {
+					f, n, err := wire.Parse(b)
+					if err != nil {
+						return
+					}
+					b = b[n:]
 					if f.Type == wire.Ping {
-						write(t, l, frame(wire.Pong, f.Payload))
+						_, _ = l.Write(batch(frame(wire.Pong, f.Payload)))
 					}
 				}
 			}

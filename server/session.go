@@ -210,7 +210,8 @@ func (s *Session) reason(ctx context.Context, err error) error {
 // endedWith says that ctx has ended because the session has: it is the handler's,
 // or made from that.
 func (s *Session) endedWith(ctx context.Context) bool {
-	return s.ctx.Err() != nil && ctx.Err() != nil && context.Cause(ctx) == context.Cause(s.ctx)
+	own := context.Cause(s.ctx)
+	return own != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), own)
 }
 
 func checkContext(ctx context.Context) error {

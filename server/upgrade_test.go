@@ -156,9 +156,12 @@ func TestCandidatesAreFew(t *testing.T) {
 		}
 		write(t, links[5], attachFrame(2, 1))
 		assert.Equal(t, []wire.Type{wire.Ack}, types(readFrames(t, links[5])))
+		told := rejectOf(t, readFrames(t, first))
+		assert.Equal(t, 409, told.Status, "the former link is told")
+		assert.EqualValues(t, 2, told.Attachment)
 		_, _, err := first.Read(nil)
 		var closed *transport.CloseError
-		require.ErrorAs(t, err, &closed, "the former link is closed")
+		require.ErrorAs(t, err, &closed, "and closed")
 		for _, l := range links {
 			l.Abort()
 		}
