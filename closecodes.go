@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/holdfast-ws/holdfast/internal/redact"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -127,6 +128,7 @@ func closeError(err error) *CloseError {
 	var remote *transport.CloseError
 	var protocol *transport.ProtocolError
 	var already *CloseError
+	var request *transport.Error
 	switch {
 	case errors.As(err, &already):
 		return already
@@ -136,6 +138,9 @@ func closeError(err error) *CloseError {
 		return &CloseError{Code: StatusCode(protocol.Code), Err: protocol}
 	case errors.Is(err, ErrMessageTooBig):
 		return &CloseError{Code: StatusMessageTooBig, Err: fmt.Errorf("%w: the server sent one over MaxMessageSize; raise the limit if it may", err)}
+	}
+	if errors.As(err, &request) { // its URL and header may have secrets
+		err = redact.Error(request.Err)
 	}
 	return &CloseError{Code: StatusAbnormalClosure, Err: err}
 }

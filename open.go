@@ -60,6 +60,7 @@ type candidate struct {
 	endpoint  *endpoint
 	guard     *guard
 	jar       *stagedJar
+	despite   bool   // of a link that it takes the place of
 	offer     *offer // nil for a plain link
 	session   *clientSession
 	welcome   wire.WelcomePayload

@@ -31,7 +31,8 @@ var (
 	errRemembered  = errors.New("WebSocket failed on this path before, so the fallback came first")
 )
 
-// raceError is an attempt in which WebSocket and its fallback have failed.
+// raceError is an attempt in which WebSocket and a fallback have failed. Where there
+// were more fallbacks, websocket is the same of those before.
 type raceError struct {
 	websocket, fallback error
 	transport           string // the fallback's
@@ -64,8 +65,15 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 	}
 	started := time.Now()
 	var wayOpen, websocketOver, fallbackOver <-chan struct{}
-	var lost error // the last fallback's failure
-	fallbacks := a.conn.opts.Fallback
+	var failed []raceError // the fallbacks' failures
+	both := func() error {
+		err := r.blocked
+		for _, f := range failed {
+			err = &raceError{err, f.fallback, f.transport}
+		}
+		return err
+	}
+	fallbacks := a.conn.opts.Fallback // those to try
 	for {
 		select {
 		case <-websocketTimer.C:
@@ -81,7 +89,7 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 		case <-fallbackTimer.C:
 			if r.fallback == nil {
 				r.fallback = a.open(ep, fallbacks[0])
-				fallbackOver = r.fallback.done
+				fallbackOver, fallbacks = r.fallback.done, fallbacks[1:]
 			}
 		case <-websocketOver:
 			websocketOver, wayOpen = nil, nil
@@ -90,8 +98,8 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 			case r.blocked == nil, final(r.blocked):
 				r.fallback.end()
 				return r.websocket.candidate, r.blocked
-			case lost != nil:
-				return nil, &raceError{r.blocked, lost, fallbacks[0].Name()}
+			case r.fallback != nil && fallbackOver == nil: // all have failed
+				return nil, both()
 			}
 			fallbackTimer.Reset(0)
 		case <-fallbackOver:
@@ -103,16 +111,17 @@ func (r *race) run(ep *endpoint, blocked bool) (*candidate, error) {
 			case final(err):
 				r.websocket.end()
 				return nil, err
-			case len(fallbacks) > 1: // the next one in turn
-				fallbacks = fallbacks[1:]
+			}
+			failed = append(failed, raceError{fallback: err, transport: r.fallback.transport})
+			switch {
+			case len(fallbacks) > 0: // the next one in turn
 				r.fallback = a.open(ep, fallbacks[0])
-				fallbackOver = r.fallback.done
-				continue
+				fallbackOver, fallbacks = r.fallback.done, fallbacks[1:]
+			case r.blocked != nil:
+				return nil, both()
+			default:
+				websocketTimer.Reset(0)
 			}
-			if lost = err; r.blocked != nil {
-				return nil, &raceError{r.blocked, lost, fallbacks[0].Name()}
-			}
-			websocketTimer.Reset(0)
 		case <-a.ctx.Done():
 			r.websocket.end()
 			r.fallback.end()

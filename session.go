@@ -114,9 +114,7 @@ func (c *Conn) startSession(s *clientSession, w wire.WelcomePayload, epoch uint6
 // endSession forgets a session whose memory at the server is lost: what it has
 // not acknowledged is sent again or of unknown fate, as Options.Delivery says.
 func (c *Conn) endSession(s *clientSession, err error) (unknown int) {
-	if at := s.end.Current(); at != nil {
-		at.Detach()
-	}
+	s.end.Forget()
 	c.end.Store(nil)
 	return c.out.EndAcks(err)
 }

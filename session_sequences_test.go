@@ -36,6 +36,7 @@ func TestSessionSequences(t *testing.T) {
 		session(t, func(p *scene) {
 			q := &sequence{scene: p, seed: seed, Rand: rand.New(rand.NewPCG(seed, 0)), begun: time.Now()}
 			q.run()
+			time.Sleep(time.Second) // what is on its way arrives
 		})
 		if t.Failed() {
 			t.Fatalf("sequence %d", seed)
@@ -58,6 +59,7 @@ type sequence struct {
 	maybe     map[int]bool // and those of which SendSync does not know
 	got       []holdfast.Message
 	atServer  map[int]int // how often each arrived
+	echoed    map[int]bool
 	kicked    holdfast.StatusCode
 	lossy     bool // a session may have been lost
 	noToken   bool
@@ -96,9 +98,13 @@ func (q *sequence) run() {
 		}
 	}()
 	q.gentle = q.chance(30)
-	q.maybe, q.atServer = map[int]bool{}, map[int]int{}
+	q.maybe, q.atServer, q.echoed = map[int]bool{}, map[int]int{}, map[int]bool{}
 	q.echo = q.handle
 	q.options.ResumeTTL = []time.Duration{5 * time.Second, 10 * time.Minute}[q.IntN(2)]
+	if !q.gentle && q.chance(20) {
+		q.options.SendBuffer = holdfast.SendBuffer{MaxMessages: 1 + q.IntN(5), WhenFull: holdfast.WhenFullDropOldest}
+		q.lossy = true
+	}
 	if q.chance(30) {
 		q.options.MaxLinkAge = 7 * time.Second
 	}
@@ -215,7 +221,14 @@ func (q *sequence) handle(ctx context.Context, s *server.Session) error {
 		if code != 0 {
 			return s.CloseWith(ctx, code, "kicked")
 		}
-		_ = s.Send(ctx, m.Type, m.Data) // nothing more goes out once the client closes
+		if s.Send(ctx, m.Type, m.Data) != nil { // nothing more goes out once the client closes
+			continue
+		}
+		if n, err := strconv.Atoi(string(m.Data)); err == nil {
+			q.mu.Lock()
+			q.echoed[n] = true
+			q.mu.Unlock()
+		}
 	}
 }
 
@@ -335,6 +348,11 @@ func (q *sequence) act() {
 	if q.gentle {
 		what = []int{4, 5, 9, 13}[q.IntN(4)]
 	}
+	q.set(func() {
+		// Nothing has come, so perhaps ATTACH has not arrived. The server does not keep
+		// such a session for long.
+		q.lossy = q.lossy || len(q.got) == 0
+	})
 	switch what {
 	case 0, 1:
 		q.note("cut")
@@ -449,6 +467,11 @@ func (q *sequence) settled() {
 // end closes the Conn, which is bounded, and says whether all was sent.
 func (q *sequence) end() (whole bool) {
 	connected := q.c.State() == holdfast.StateConnected
+	for range q.IntN(10) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		_ = q.c.Send(ctx, holdfast.Text, []byte("last"))
+		cancel()
+	}
 	began, bound := time.Now(), 5*time.Second
 	switch q.IntN(4) {
 	case 0:
@@ -502,6 +525,9 @@ func (q *sequence) checkMessages() {
 			q.Errorf("an answer to OnConnect was received")
 			continue
 		}
+		if string(m.Data) == "last" {
+			continue
+		}
 		n, err := strconv.Atoi(string(m.Data))
 		require.NoError(q, err)
 		if m.Epoch < epoch {
@@ -512,6 +538,11 @@ func (q *sequence) checkMessages() {
 		}
 		if n <= last {
 			q.Errorf("%d after %d in epoch %d", n, last, epoch)
+		}
+		for lost := last + 1; last >= 0 && lost < n; lost++ {
+			if q.echoed[lost] {
+				q.Errorf("%d is missing in epoch %d", lost, epoch)
+			}
 		}
 		last = n
 		times[n]++

@@ -155,6 +155,7 @@ func (s *supervisor) fill(e *Event) {
 	if !e.Time.IsZero() {
 		return
 	}
+	s.countGaps() // those are told by whoever finds them
 	ep := s.endpoints[s.at]
 	e.Time, e.Epoch = time.Now(), s.epoch
 	if e.Endpoint != "" { // another one than the present
@@ -170,9 +171,7 @@ func (s *supervisor) fill(e *Event) {
 func (s *supervisor) connect() input {
 	forced := s.forced
 	s.forced = false
-	if !forced && s.offline() {
-		s.ready.discard()
-		s.ready = nil
+	if s.ready == nil && !forced && s.offline() { // what is open is proof of a way
 		s.note(Event{Kind: EventOffline, Err: errOffline})
 		return inputOffline
 	}
@@ -207,7 +206,11 @@ func (s *supervisor) dial(forced bool) input {
 			if a.err != nil {
 				return s.attemptFailed(ep, a.err)
 			}
-			s.fellBack(a, s.adopt(a.link))
+			resumed := s.adopt(a.link)
+			if ready != nil {
+				a.link.despite = ready.despite
+			}
+			s.fellBack(a, resumed)
 			return inputUp
 		case <-s.c.reconnect:
 			s.force()

@@ -120,6 +120,7 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 	}
 	err := p.err
 	if err == nil && s.session == nil { // there is no going on: the messages begin anew
+		p.candidate.despite = s.link.despite
 		s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errUpgrade})
 		s.ready = p.candidate
 		return inputRedial, true
@@ -257,15 +258,25 @@ func (s *supervisor) peerClosed() input {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.opts.CloseTimeout)
 	defer cancel()
-	select {
-	case <-end.Done():
-		if !l.Info().Answered {
-			_ = l.Link.Close(ctx, uint16(StatusNormalClosure), "")
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-end.Done():
+			if !l.Info().Answered {
+				_ = l.Link.Close(ctx, uint16(StatusNormalClosure), "")
+			}
+		case <-l.heard:
+		case err := <-l.failed:
+			l.failed <- err // for drain
+		case <-ctx.Done():
 		}
-	case <-l.heard:
-	case <-l.failed:
-	case <-ctx.Done():
+	}()
+	select {
+	case <-over:
 	case req := <-s.c.closing:
+		cancel()
+		<-over
 		return s.closeRequested(req)
 	}
 	if s.ctx.Err() != nil { // CloseNow, whose request is on its way

@@ -8,9 +8,13 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -388,19 +392,20 @@ func appendTo(w http.ResponseWriter, r *http.Request, next http.Handler, f proto
 // answers.
 func TestPromise09GoAwayWhileWebSocketIsTried(t *testing.T) {
 	session(t, func(p *scene) {
-		polls, opens, refuse := 0, 0, false
+		var polls, opens atomic.Int64
+		var refuse atomic.Bool
 		p.startWith(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			switch r.Header.Get("Holdfast-Op") {
 			case "":
 				<-r.Context().Done()
 				return
 			case "open":
-				if opens++; refuse {
+				if opens.Add(1); refuse.Load() {
 					http.Error(w, "no", http.StatusServiceUnavailable)
 					return
 				}
 			case "poll":
-				if polls++; polls == 2 || refuse && polls == 20 {
+				if n := polls.Add(1); n == 2 || n == 20 {
 					appendTo(w, r, next, proto.Frame{Type: proto.GoAway, Payload: []byte{1}})
 					return
 				}
@@ -412,21 +417,26 @@ func TestPromise09GoAwayWhileWebSocketIsTried(t *testing.T) {
 		p.roundTrip(c, "one")
 		p.roundTrip(c, "two")
 		time.Sleep(30 * time.Second)
-		assert.Equal(p, 2, opens)
+		assert.EqualValues(p, 2, opens.Load())
 		assert.Len(p, p.seen(holdfast.EventConnected), 2)
 		assert.Empty(p, p.seen(holdfast.EventDisconnected))
 
 		p.roundTrip(c, "three")
-		refuse = true
-		polls = 18
+		refuse.Store(true)
+		polls.Store(18)
 		p.roundTrip(c, "four")
 		p.roundTrip(c, "five")
-		time.Sleep(time.Second)
-		failed := p.seen(holdfast.EventAttemptFailed)
-		require.NotEmpty(p, failed)
-		last := failed[len(failed)-1]
-		assert.Equal(p, "longpoll", last.Transport)
-		assert.Equal(p, "longpoll", dialError(p.T, last).Transport)
+		p.roundTrip(c, "six")
+		p.roundTrip(c, "seven")
+		time.Sleep(15 * time.Second) // a probe may be under way
+		byPolling := 0
+		for _, e := range p.seen(holdfast.EventAttemptFailed) {
+			assert.Equal(p, e.Transport, dialError(p.T, e).Transport)
+			if e.Transport == "longpoll" {
+				byPolling++
+			}
+		}
+		assert.Equal(p, 1, byPolling)
 		_ = c.CloseNow()
 	})
 }
@@ -480,5 +490,153 @@ func TestPromise01CloseWithIsBoundedWhileTheServerCloses(t *testing.T) {
 		defer cancel()
 		_ = c.CloseWith(ctx, 1000, "")
 		assert.LessOrEqual(p, time.Since(began), time.Second)
+	})
+}
+
+// One link's writer has ended before the next one's begins, though it is in code
+// of the user's that takes its time.
+func TestPromise08OneWriterAtATime(t *testing.T) {
+	session(t, func(p *scene) {
+		var mu sync.Mutex
+		var got []string
+		posts := 0
+		p.startWith(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			if r.Method == http.MethodPost {
+				body, _ := io.ReadAll(r.Body)
+				mu.Lock()
+				got = append(got, string(body))
+				mu.Unlock()
+				time.Sleep(3 * time.Second)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})
+		o := p.dialOptions()
+		plainPolling(o)
+		o.AllowInsecureCredentials = true
+		o.Authorize = func(ctx context.Context, r *http.Request, _ error) error {
+			if r.Method != http.MethodPost {
+				return nil
+			}
+			if posts++; posts == 1 {
+				<-ctx.Done()
+				time.Sleep(time.Second) // it puts its things in order
+				return ctx.Err()
+			}
+			return nil
+		}
+		c, err := holdfast.Dial(p.Context(), "http"+p.url[len("ws"):], o)
+		require.NoError(p, err)
+		for _, text := range []string{"a", "b", "c"} {
+			require.NoError(p, c.Send(p.Context(), holdfast.Text, []byte(text)))
+		}
+		time.Sleep(time.Second)
+		c.Reconnect()
+		time.Sleep(30 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Equal(p, []string{"a", "b", "c"}, got)
+		assert.Len(p, p.seen(holdfast.EventDisconnected), 1, "Reconnect's alone")
+		require.NoError(p, c.Close())
+	})
+}
+
+// A Conn that polls costs few goroutines, and those end with it.
+func TestPromise12AConnThatPollsIsCheap(t *testing.T) {
+	session(t, func(p *scene) {
+		p.start()
+		p.blockBy(blockades["403"])
+		before := runtime.NumGoroutine()
+		const n = 20
+		var conns []*holdfast.Conn
+		for range n {
+			c := p.dial(func(o *holdfast.Options) { o.OnEvent = nil })
+			p.roundTrip(c, "hello")
+			conns = append(conns, c)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		own := 0
+		for _, stack := range strings.Split(stacks(), "\n\n") {
+			if strings.Contains(stack, "holdfast.(*supervisor).run(") || strings.Contains(stack, "/holdfast.(*Conn).attach.") {
+				own++
+			}
+		}
+		assert.Equal(p, 3*n, own, "a supervisor, a reader and a writer each")
+		p.Logf("%d goroutines for each Conn, both ends, net/http's connections included", (runtime.NumGoroutine()-before)/n)
+		for _, c := range conns {
+			require.NoError(p, c.Close())
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.LessOrEqual(p, runtime.NumGoroutine(), before+n)
+	})
+}
+
+func stacks() string {
+	buf := make([]byte, 8<<20)
+	return string(buf[:runtime.Stack(buf, true)])
+}
+
+// Of several fallbacks that fail, each one's wish to be left alone counts.
+func TestPromise03RetryAfterOfTheFirstFallback(t *testing.T) {
+	session(t, func(p *scene) {
+		var opens atomic.Int64
+		p.startWith(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			switch {
+			case r.Header.Get("Upgrade") != "":
+				http.Error(w, "no", http.StatusBadGateway)
+			case r.Header.Get("Holdfast-Op") != "":
+				opens.Add(1)
+				w.Header().Set("Retry-After", "60")
+				w.Header().Set("Holdfast-Version", "1")
+				http.Error(w, "full", http.StatusServiceUnavailable)
+			default:
+				http.Error(w, "no", http.StatusInternalServerError)
+			}
+		})
+		o := p.dialOptions()
+		o.Background = true
+		o.Fallback = []holdfast.Transport{fallback.LongPoll(nil), fallback.PlainPoll(fallback.PlainPollOptions{})}
+		c, err := holdfast.Dial(p.Context(), p.url, o)
+		require.NoError(p, err)
+		time.Sleep(59 * time.Second)
+		assert.EqualValues(p, 1, opens.Load())
+		failed := p.seen(holdfast.EventAttemptFailed)
+		require.Len(p, failed, 1)
+		assert.Equal(p, time.Minute, dialError(p.T, failed[0]).RetryAfter)
+		time.Sleep(2 * time.Second)
+		assert.EqualValues(p, 2, opens.Load())
+		require.NoError(p, c.CloseNow())
+	})
+}
+
+// A WebSocket that has been opened is proof of a way, whatever the network says.
+func TestPromise05AnOpenWebSocketIsProofOfAWay(t *testing.T) {
+	session(t, func(p *scene) {
+		poll := servePlain()
+		var block atomic.Bool
+		block.Store(true)
+		p.startWith(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			switch {
+			case r.Header.Get("Upgrade") == "":
+				poll(w, r)
+			case block.Load():
+				http.Error(w, "no", http.StatusForbidden)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+		p.network.SetOnline(false)
+		c := p.dial(plainPolling)
+		require.Equal(p, "plainpoll", c.Stats().Transport)
+		block.Store(false)
+		time.Sleep(10 * time.Second)
+		assert.Equal(p, "websocket", c.Stats().Transport)
+		p.network.Signal()
+		time.Sleep(time.Second)
+		assert.Equal(p, "websocket", c.Stats().Transport)
+		assert.Len(p, p.seen(holdfast.EventOffline), 1)
+		require.NoError(p, c.Close())
 	})
 }

@@ -3,6 +3,7 @@ package pump
 import (
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
@@ -32,10 +33,15 @@ func (a *Attachment) Gone() <-chan struct{} { return a.gone }
 func (a *Attachment) Ready() <-chan struct{} { return a.end.c.Out.Ready() }
 
 // Receive takes the frames of one batch. The error is *Rejected, session.ErrAhead,
-// session.ErrFull, a *session.Violation, or wire's; what came before it counts.
+// session.ErrFull, a *session.Violation, wire's, or after Forget session.ErrStale;
+// what came before it counts.
 func (a *Attachment) Receive(frames []byte) error {
 	e := a.end
 	e.mu.Lock()
+	if e.forgotten {
+		e.mu.Unlock()
+		return session.ErrStale
+	}
 	err := a.receive(frames)
 	e.armAck()
 	e.unlockAndTell()
@@ -249,10 +255,25 @@ func (a *Attachment) Detach() {
 	e := a.end
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.at != a {
-		return
+	if e.at == a {
+		e.detach()
 	}
-	close(a.gone)
+}
+
+// Forget leaves a session whose memory is lost at the peer: it has no link any
+// more, and what one still brings counts for nothing. The queues are free for
+// another session.
+func (e *End) Forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forgotten = true
+	if e.at != nil {
+		e.detach()
+	}
+}
+
+func (e *End) detach() {
+	close(e.at.gone)
 	e.at = nil
 	e.s.Detach()
 	e.c.In.NotifyAt(-1, nil)

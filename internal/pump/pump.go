@@ -61,6 +61,7 @@ type End struct {
 	parted    bool // both directions are closed
 	parting   bool // and the peer is still to be told so
 	heard     heard
+	forgotten bool
 }
 
 // heard is what Receive found that is told without the lock.
