@@ -13,6 +13,11 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
+const (
+	quietTime    = 100 * time.Millisecond // after a change of the network
+	maxQuietTime = 500 * time.Millisecond
+)
+
 // serve is StateConnected: messages flow until the link ends.
 func (s *supervisor) serve() input {
 	probe := s.probeTimer()

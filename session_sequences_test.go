@@ -446,7 +446,7 @@ func (q *sequence) settled() {
 	ctx, cancel := context.WithTimeout(q.Context(), time.Minute)
 	defer cancel()
 	if err := q.c.Flush(ctx); err != nil {
-		assert.False(q, errors.Is(err, ctx.Err()), "%v", err)
+		assert.NotErrorIs(q, err, ctx.Err())
 	}
 	time.Sleep(time.Minute)
 	s = q.c.Stats()
