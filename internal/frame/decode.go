@@ -212,9 +212,6 @@ func (d *Decoder) parse(h []byte) (size int, err error) {
 		return 0, ErrUnmasked
 	}
 	length := uint64(h[1] &^ maskBit)
-	if control && length > MaxControl {
-		return 0, ErrControlSize
-	}
 	size = 2
 	switch length {
 	case 126:
@@ -234,6 +231,9 @@ func (d *Decoder) parse(h []byte) (size int, err error) {
 		if length>>16 == 0 {
 			return 0, ErrNotShortest
 		}
+	}
+	if control && length > MaxControl {
+		return 0, ErrControlSize
 	}
 	if !control && d.limit >= 0 {
 		var before int64

@@ -4,7 +4,6 @@ package wslink
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -162,10 +161,7 @@ func (l *link) fault(err error) error {
 // peerClosed answers the peer's close frame, if it is no answer itself, and
 // ends the connection.
 func (l *link) peerClosed(payload []byte) error {
-	code, reason := uint16(1005), ""
-	if len(payload) > 0 {
-		code, reason = binary.BigEndian.Uint16(payload), string(payload[2:])
-	}
+	code, reason := frame.Closed(payload)
 	l.yielding.Store(true)
 	l.answered = l.answerClose(code, reason)
 	_ = l.stream.cut()
