@@ -163,7 +163,7 @@ func (c *Conn) Send(ctx context.Context, typ MessageType, data []byte) error {
 func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox.Waiter) error {
 	err := cmp.Or(checkContext(ctx), c.opts.validateMessage(typ, data))
 	if err == nil {
-		err = c.out.Push(ctx, Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...)}, w)
+		err = c.out.Push(ctx, typ, data, w)
 	}
 	if err == nil {
 		return nil

@@ -7,10 +7,6 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// maxWrite is how many bytes a write to a link that streams has at most; one
-// that is answered carries a whole body.
-const maxWrite = 128 << 10
-
 // Attachment is one link's place in the session. Once another link has a higher
 // number nothing but acknowledgements count that come by it.
 type Attachment struct {
@@ -277,42 +273,6 @@ func (a *Attachment) Read(l transport.Link) error {
 		}
 		if buf = b; cap(buf) > maxWrite/2 {
 			buf = nil // a burst's is not kept
-		}
-	}
-}
-
-// Write moves batches from the session to a link until stop is closed or the
-// attachment is gone, which is nil, or the link fails.
-func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
-	defer a.end.c.Out.Wake() // the token that it took last may have been the next one's
-	room := maxWrite
-	if a.answered {
-		room = wire.MaxBatch - 2*wire.MaxHeader - 64
-	}
-	var buf []byte
-	for {
-		select {
-		case <-stop:
-			return nil
-		case <-a.gone:
-			return nil
-		default:
-		}
-		buf = a.Next(buf[:0], room)
-		if len(buf) == 0 {
-			buf = nil // none is kept while it is quiet
-			select {
-			case <-a.Ready():
-			case <-stop:
-			case <-a.gone:
-			}
-			continue
-		}
-		if _, err := l.Write([]transport.Message{{Type: transport.Binary, Data: buf}}); err != nil {
-			return err
-		}
-		if a.answered {
-			a.Rewind()
 		}
 	}
 }
