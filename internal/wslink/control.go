@@ -94,7 +94,7 @@ func sendable(code uint16) bool { return code == 1005 || frame.Sendable(code) }
 func (l *link) answerClose(code uint16, reason string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
 	defer cancel()
-	release := guard(ctx, func() { _ = l.stream.cut() })
+	release := guard(ctx, l.stream.cut)
 	defer release()
 	return !errors.Is(l.sendClose(ctx, code, reason), errCloseSent)
 }

@@ -78,22 +78,28 @@ func newLink(s side, limit int64, pong func(uint64)) *link {
 // start begins with the frames. Where compression was agreed on, they are
 // coder's; else coder has done its part and gives back what it holds.
 func (l *link) start(ws *websocket.Conn, s *stream, compressed bool, info *transport.Info) {
-	l.stream, l.info = s, info
+	l.info = info
 	switch {
 	case info.Session:
 		l.limit = wire.MaxBatch
 	case l.limit <= 0:
 		l.limit = -1
 	}
-	s.armed = true
 	if compressed {
-		l.ws = ws
+		l.ws, l.stream = ws, s
 		ws.SetReadLimit(l.limit)
 		s.frames.masked = l.side == serverSide
+		s.armed = true
 		return
 	}
 	s.kept = true
 	ws.CloseNow()
+	l.begin(s)
+}
+
+// begin reads and writes the frames over s.
+func (l *link) begin(s *stream) {
+	l.stream = s
 	l.reader.dec = frame.NewDecoder(l.side == serverSide, l.limit)
 }
 

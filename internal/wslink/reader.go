@@ -127,7 +127,7 @@ func (l *link) fillSoon(buf []byte) (int, error) {
 	var late atomic.Bool
 	t := time.AfterFunc(controlTimeout-time.Since(l.reader.control), func() {
 		late.Store(true)
-		_ = l.stream.cut()
+		l.stream.cut()
 	})
 	defer t.Stop()
 	n, err := l.stream.fill(buf)
@@ -164,6 +164,6 @@ func (l *link) peerClosed(payload []byte) error {
 	code, reason := frame.Closed(payload)
 	l.yielding.Store(true)
 	l.answered = l.answerClose(code, reason)
-	_ = l.stream.cut()
+	l.stream.cut()
 	return &transport.CloseError{Code: code, Reason: reason}
 }

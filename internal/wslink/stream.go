@@ -169,8 +169,8 @@ func (s *stream) Close() error {
 	if s.kept {
 		return nil
 	}
-	return s.cut()
+	return s.raw.Close()
 }
 
 // cut closes the connection at once.
-func (s *stream) cut() error { return s.raw.Close() }
+func (s *stream) cut() { s.raw.Close() }

@@ -55,7 +55,10 @@ func (l *link) writeFrames(msgs []transport.Message) (n int, err error) {
 	for i := range msgs {
 		m := &msgs[i]
 		if l.yielding.Load() {
-			return o.before, errPeerClosed // what is in o.buf stays here
+			if n, err := l.flush(o, i); err != nil {
+				return n, err
+			}
+			return i, errPeerClosed
 		}
 		if m.Type != transport.Text && m.Type != transport.Binary {
 			if n, err := l.flush(o, i); err != nil {
