@@ -92,6 +92,7 @@ func sendable(code uint16) bool { return code == 1005 || frame.Sendable(code) }
 // that can be done in controlTimeout. It says whether the frame was this one's
 // to send: none was sent before.
 func (l *link) answerClose(code uint16, reason string) bool {
+	l.yielding.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
 	defer cancel()
 	release := guard(ctx, l.stream.cut)

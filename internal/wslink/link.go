@@ -48,7 +48,8 @@ type link struct {
 	closeSent bool
 	closeCode uint16
 
-	// yielding asks a Write to let the answer to the peer's close frame go first.
+	// yielding asks a Write to let a close frame go first: the answer to the peer's
+	// close, or to its fault.
 	yielding atomic.Bool
 	answered bool // the close frame is that answer; Read's until readDone
 

@@ -162,7 +162,6 @@ func (l *link) fault(err error) error {
 // ends the connection.
 func (l *link) peerClosed(payload []byte) error {
 	code, reason := frame.Closed(payload)
-	l.yielding.Store(true)
 	l.answered = l.answerClose(code, reason)
 	l.stream.cut()
 	return &transport.CloseError{Code: code, Reason: reason}

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-var errPeerClosed = fmt.Errorf("the peer has closed the link: %w", net.ErrClosed)
+var errClosing = fmt.Errorf("the link is being closed: %w", net.ErrClosed)
 
 const (
 	smallOut = 4 << 10
@@ -58,7 +58,7 @@ func (l *link) writeFrames(msgs []transport.Message) (n int, err error) {
 			if n, err := l.flush(o, i); err != nil {
 				return n, err
 			}
-			return i, errPeerClosed
+			return i, errClosing
 		}
 		if m.Type != transport.Text && m.Type != transport.Binary {
 			if n, err := l.flush(o, i); err != nil {
