@@ -51,8 +51,9 @@ func TestEveryRowOfEverySubject(t *testing.T) {
 	}
 
 	var text bytes.Buffer
+	r.Load = 3
 	table(&text, r)
-	for _, want := range []string{"messages a second", "send 256 KiB", "gorilla 64K", "idle connection, goroutines", " reached"} {
+	for _, want := range []string{"load 3.0", "messages a second", "send 256 KiB", "gorilla 64K", "idle connection, goroutines", " reached"} {
 		assert.Contains(t, text.String(), want)
 	}
 	var svg bytes.Buffer

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 // report is everything that was measured.
 type report struct {
 	Machine  string            `json:"machine"`
+	Load     float64           `json:"load"` // of the machine, in the minute before; 0 where it is not known
 	Date     string            `json:"date"`
 	Took     string            `json:"took"`
 	Rounds   int               `json:"rounds"`
@@ -43,7 +45,7 @@ type aimReport struct {
 }
 
 func newReport(set settings) *report {
-	r := &report{Machine: machine(), Date: time.Now().Format(time.DateOnly), Rounds: set.rounds, Sample: set.sample.String(),
+	r := &report{Machine: machine(), Load: load(), Date: time.Now().Format(time.DateOnly), Rounds: set.rounds, Sample: set.sample.String(),
 		Versions: map[string]string{"go": strings.TrimPrefix(runtime.Version(), "go"), "nats-server": versionOf("github.com/nats-io/nats-server/v2")}}
 	for _, s := range subjects {
 		if s.module != "" {
@@ -125,6 +127,20 @@ func median(v []float64) float64 {
 		return v[n/2]
 	}
 	return (v[n/2-1] + v[n/2]) / 2
+}
+
+// load is how many threads wanted a core, on average over the last minute.
+func load() float64 {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 // machine describes this machine as far as the system tells.

@@ -9,9 +9,16 @@ import (
 	"text/tabwriter"
 )
 
+// busy is the load from which on the figures mean little. A build just before,
+// as go run does one, is less.
+const busy = 2.5
+
 // table prints what was measured, and what is to be reached.
 func table(w io.Writer, r *report) {
 	fmt.Fprintf(w, "%s\n%s\n%s of %s each, medians; %s in all\n", r.Machine, versionLine(r), plural(r.Rounds, "round"), r.Sample, r.Took)
+	if r.Load > busy {
+		fmt.Fprintf(w, "Something else was running (load %.1f before the start): these figures say little.\n", r.Load)
+	}
 	groups := []struct {
 		title, metric string
 	}{
