@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/deque"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -131,7 +132,7 @@ func (q *Queue) dropKept() {
 }
 
 // lend leaves the memory of messages to the garbage collector.
-func (q *Queue) lend(r *ring) {
+func (q *Queue) lend(r *deque.Ring[entry]) {
 	for i := range r.Len() {
 		q.arena.lend(r.At(i).chunk)
 	}

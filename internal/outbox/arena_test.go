@@ -200,7 +200,7 @@ func TestAnIdleQueueHoldsNoMemory(t *testing.T) {
 			assert.Zero(t, b.arena.shared)
 			assert.Nil(t, b.arena.current)
 			assert.Nil(t, b.batch)
-			assert.Zero(t, b.queue.segs.Len()+b.kept.segs.Len())
+			assert.Zero(t, b.queue.Len()+b.kept.Len())
 		})
 	}
 }

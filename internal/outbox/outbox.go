@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/deque"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -73,10 +74,10 @@ type Queue struct {
 	writer atomic.Pointer[Writer] // is woken instead; nil for none
 
 	mu        sync.Mutex
-	queue     ring
-	taken     int  // of queue, in the writer's hands
-	kept      ring // written without a receipt (Keep)
-	bytes     int  // of queue and kept
+	queue     deque.Ring[entry]
+	taken     int               // of queue, in the writer's hands
+	kept      deque.Ring[entry] // written without a receipt (Keep)
+	bytes     int               // of queue and kept
 	keptBytes int
 	arena     arena
 	batch     *[maxGroup]transport.Message // Take's, nil while it has none
@@ -111,6 +112,7 @@ func New(l Limits, onDrop func(n int, err error)) *Queue {
 		l.ProveAfter = maxUnproven
 	}
 	q := &Queue{limits: l, onDrop: onDrop, born: time.Now(), ready: make(chan struct{}, 1), drained: make(chan struct{})}
+	q.queue, q.kept = newRing(), newRing()
 	q.arena.most = 2*(l.MaxBytes>>chunkBits) + spareChunk
 	return q
 }

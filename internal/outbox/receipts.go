@@ -325,7 +325,7 @@ func (q *Queue) linkDown(err error) (unknown int) {
 	r.reset()
 	if q.kept.Len() > 0 {
 		again := q.kept
-		q.kept = ring{}
+		q.kept = newRing()
 		for i := range again.Len() {
 			again.At(i).written = true
 		}

@@ -178,7 +178,7 @@ func (q *Queue) abandon(w *Waiter, err error) {
 	loss := q.pending(w, err)
 	if w.flush {
 		loss.Maybe = true // what is queued will still go out
-	} else if i, end := q.queue.span(w); i < end && !loss.Maybe {
+	} else if i, end := span(&q.queue, w); i < end && !loss.Maybe {
 		e := q.removeUnsent(i, false)
 		q.free(&e)
 		if q.acks.on {
@@ -191,11 +191,11 @@ func (q *Queue) abandon(w *Waiter, err error) {
 // pending describes the unsettled messages of a waiter.
 func (q *Queue) pending(w *Waiter, err error) *Loss {
 	loss := &Loss{Err: err}
-	if i, end := q.queue.span(w); i < end {
+	if i, end := span(&q.queue, w); i < end {
 		loss.Count = end - i
 		loss.Maybe = i < q.taken || q.queue.At(i).written // such ones are in front
 	}
-	if i, end := q.kept.span(w); i < end {
+	if i, end := span(&q.kept, w); i < end {
 		loss.Count += end - i
 		loss.Maybe = true
 	}

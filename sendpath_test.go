@@ -24,7 +24,8 @@ import (
 
 // void is a transport whose links take everything at once, and bring nothing.
 type void struct {
-	wrote atomic.Int64 // messages
+	wrote atomic.Int64  // messages
+	gate  chan struct{} // each Write waits until it is closed, if not nil
 }
 
 type voidLink struct {
@@ -45,6 +46,13 @@ func (l *voidLink) Read(dst []byte) (transport.MessageType, []byte, error) {
 }
 
 func (l *voidLink) Write(msgs []transport.Message) (n int, err error) {
+	if l.gate != nil {
+		select {
+		case <-l.gate:
+		case <-l.done:
+			return 0, net.ErrClosed
+		}
+	}
 	l.wrote.Add(int64(len(msgs)))
 	return len(msgs), nil
 }
@@ -62,10 +70,50 @@ func (l *voidLink) Info() *transport.Info { return &transport.Info{} }
 // dialVoid returns a Conn whose messages go nowhere.
 func dialVoid(t testing.TB) (*holdfast.Conn, *void) {
 	v := &void{}
-	c, err := holdfast.Dial(t.Context(), "http://127.0.0.1/", &holdfast.Options{Fallback: []holdfast.Transport{v}, Session: holdfast.SessionOff})
+	return v.dial(t, holdfast.SendBuffer{}), v
+}
+
+func (v *void) dial(t testing.TB, b holdfast.SendBuffer) *holdfast.Conn {
+	c, err := holdfast.Dial(t.Context(), "http://127.0.0.1/", &holdfast.Options{Fallback: []holdfast.Transport{v}, Session: holdfast.SessionOff, SendBuffer: b})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.CloseNow() })
-	return c, v
+	return c
+}
+
+// A link that takes nothing holds up nobody who has room, and nobody beyond ctx.
+func TestPromise11SendDoesNotWaitForTheLink(t *testing.T) {
+	v := &void{gate: make(chan struct{})}
+	c := v.dial(t, holdfast.SendBuffer{MaxMessages: 4})
+	data := []byte("0123")
+	for range 4 {
+		require.NoError(t, c.Send(context.Background(), holdfast.Text, data))
+		copy(data, "xxxx") // it is copied
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	err := c.Send(ctx, holdfast.Text, data)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	var sendErr *holdfast.SendError
+	require.ErrorAs(t, err, &sendErr)
+	assert.Equal(t, holdfast.NotSent, sendErr.Outcome)
+	assert.Equal(t, holdfast.StateConnected, c.State())
+	close(v.gate)
+	require.Eventually(t, func() bool { return v.wrote.Load() == 4 }, 10*time.Second, time.Millisecond)
+	assert.EqualValues(t, 1, c.Stats().Epoch)
+}
+
+func TestAnIdleConnHasTwoGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	const n = 50
+	for range n {
+		c, v := dialVoid(t)
+		for range 100 {
+			require.NoError(t, c.Send(t.Context(), holdfast.Binary, []byte("x")))
+		}
+		require.Eventually(t, func() bool { return v.wrote.Load() == 100 }, 10*time.Second, time.Millisecond)
+	}
+	const shared = 3 // the network's watcher
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine()-before <= 2*n+shared }, 10*time.Second, time.Millisecond)
 }
 
 func TestSendAllocatesNothing(t *testing.T) {
