@@ -112,15 +112,6 @@ var aims = []aim{
 	{"session/128B", rate, nameSession, namePlain, true, 0.8},
 }
 
-func rowNamed(name string) *row {
-	for i := range rows {
-		if rows[i].name == name {
-			return &rows[i]
-		}
-	}
-	panic("no row " + name)
-}
-
 // chosen are the subjects of a row that -only lets through.
 func (r *row) chosen(set settings) []*subject {
 	var all []*subject

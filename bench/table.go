@@ -19,23 +19,23 @@ func table(w io.Writer, r *report) {
 	if r.Load > busy {
 		fmt.Fprintf(w, "Something else was running (load %.1f before the start): these figures say little.\n", r.Load)
 	}
-	groups := []struct {
-		title, metric string
-	}{
-		{"messages a second", rate}, {"round trip, p50, µs", p50}, {"round trip, p99, µs", p99},
-		{"heap, KiB a connection", heap}, {"stacks, KiB a connection", stack}, {"goroutines a connection", goroutines},
-	}
-	for _, g := range groups {
-		metricTable(w, r, g.title, g.metric)
+	for _, g := range []struct{ rows, metric, title string }{
+		{"send/", rate, "messages a second"}, {"receive/", rate, "messages a second"},
+		{"echo/", p50, "round trip, p50, µs"}, {"echo/", p99, "round trip, p99, µs"},
+		{"idle", heap, "heap, KiB a connection"}, {"idle", stack, "stacks, KiB a connection"}, {"idle", goroutines, "goroutines a connection"},
+		{"session/", rate, "messages a second"},
+	} {
+		metricTable(w, r, g.rows, g.metric, g.title)
 	}
 	aimTable(w, r)
 }
 
-func metricTable(w io.Writer, r *report, title, metric string) {
+// metricTable prints a metric of the rows whose names begin so.
+func metricTable(w io.Writer, r *report, rows, metric, title string) {
 	var with []*rowReport
 	measured := map[string]bool{}
 	for _, row := range r.Rows {
-		if slices.Contains(rowNamed(row.Name).metrics, metric) {
+		if strings.HasPrefix(row.Name, rows) {
 			with = append(with, row)
 			for _, name := range row.Subjects {
 				measured[name] = true
