@@ -248,8 +248,13 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 // ReceiveAppend is Receive with the payload appended to dst: the Data returned
 // is the extended slice.
 func (c *Conn) ReceiveAppend(ctx context.Context, dst []byte) (Message, error) {
-	m, err := c.Receive(ctx)
-	m.Data = append(dst, m.Data...)
+	if err := checkContext(ctx); err != nil {
+		return Message{Data: dst}, err
+	}
+	m, err := c.in.ReceiveAppend(ctx, dst)
+	if err != nil {
+		m.Data = dst
+	}
 	return m, err
 }
 

@@ -30,6 +30,12 @@ func (a *Attachment) Ready() <-chan struct{} { return a.end.c.Out.Ready() }
 // Receive takes the frames of one batch. The error is *Rejected, session.ErrAhead,
 // session.ErrFull, a *session.Violation, or wire's; what came before it counts.
 func (a *Attachment) Receive(frames []byte) error {
+	defer a.end.c.In.Wake()
+	return a.take(frames)
+}
+
+// take is Receive without waking who waits for a message.
+func (a *Attachment) take(frames []byte) error {
 	e := a.end
 	e.mu.Lock()
 	err := a.receive(frames)
@@ -153,7 +159,7 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 	n := 0
 	e.tellMoved()
 	if e.flowing && s.Ready(0) {
-		e.group = out.TryTake(e.group[:0])
+		e.group = out.TryTake(e.group[:0], min(room-len(dst), s.Room()))
 		for _, m := range e.group {
 			if len(dst) >= room || !s.Ready(len(m.Data)) {
 				break
@@ -262,17 +268,16 @@ func (a *Attachment) Detach() {
 // Read moves batches from a link to the session until the link fails; the error
 // says why, and is never nil.
 func (a *Attachment) Read(l transport.Link) error {
-	var buf []byte
+	in := a.end.c.In
+	r := newReader(l, in)
+	defer r.free()
+	defer in.Wake()
 	for {
-		_, b, err := l.Read(buf[:0])
-		if err != nil {
+		if _, err := r.next(); err != nil {
 			return err
 		}
-		if err := a.Receive(b); err != nil {
+		if err := a.take(r.mem.B); err != nil {
 			return err
-		}
-		if buf = b; cap(buf) > maxWrite/2 {
-			buf = nil // a burst's is not kept
 		}
 	}
 }

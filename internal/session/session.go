@@ -62,7 +62,7 @@ func violation(code uint16, format string, args ...any) error {
 // Sink hears what Receive finds, in order. Its methods must not call the
 // Session.
 type Sink interface {
-	// Message gives a message. data is exactly sized and the sink's own.
+	// Message gives a message. data is for the time of the call only.
 	Message(typ transport.MessageType, data []byte)
 	// Gap says that the frames from from to to will never come: at least one
 	// message is missing at this place.
