@@ -146,8 +146,14 @@ func usage() (heap uint64, goroutines int) {
 
 // childServer runs an echo server in a process of its own.
 func childServer(b *testing.B) (url string) {
-	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestChildServer$")
-	cmd.Env = append(os.Environ(), "HOLDFAST_CHILD_SERVER=1")
+	return childProcess(b, "TestChildServer", "HOLDFAST_CHILD_SERVER")
+}
+
+// childProcess runs a test of this program in a process of its own, with env set,
+// and returns the line that it prints.
+func childProcess(b *testing.B, test, env string) (line string) {
+	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), env+"=1")
 	stdin, err := cmd.StdinPipe()
 	require.NoError(b, err)
 	stdout, err := cmd.StdoutPipe()
@@ -157,7 +163,7 @@ func childServer(b *testing.B) (url string) {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
+	line, err = bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(b, err)
 	return strings.TrimSpace(line)
 }

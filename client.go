@@ -163,7 +163,7 @@ func (c *Conn) Send(ctx context.Context, typ MessageType, data []byte) error {
 func (c *Conn) push(ctx context.Context, typ MessageType, data []byte, w *outbox.Waiter) error {
 	err := cmp.Or(checkContext(ctx), c.opts.validateMessage(typ, data))
 	if err == nil {
-		err = c.out.Push(ctx, Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...)}, w)
+		err = c.out.Push(ctx, typ, data, w)
 	}
 	if err == nil {
 		return nil
@@ -248,8 +248,13 @@ func (c *Conn) Receive(ctx context.Context) (Message, error) {
 // ReceiveAppend is Receive with the payload appended to dst: the Data returned
 // is the extended slice.
 func (c *Conn) ReceiveAppend(ctx context.Context, dst []byte) (Message, error) {
-	m, err := c.Receive(ctx)
-	m.Data = append(dst, m.Data...)
+	if err := checkContext(ctx); err != nil {
+		return Message{Data: dst}, err
+	}
+	m, err := c.in.ReceiveAppend(ctx, dst)
+	if err != nil {
+		m.Data = dst
+	}
 	return m, err
 }
 

@@ -28,7 +28,7 @@ const module = "github.com/holdfast-ws/holdfast"
 // only, so two packages of one floor do not know each other. Names are
 // reserved here before their packages exist.
 var floors = [][]string{
-	{"transport", "internal/deque", "internal/liveness", "internal/memnet", "internal/netns", "internal/redact", "internal/verdict", "internal/wire"},
+	{"transport", "internal/chunk", "internal/deque", "internal/frame", "internal/liveness", "internal/memnet", "internal/netns", "internal/redact", "internal/verdict", "internal/wire"},
 	{"internal/credential", "internal/diagnose", "internal/inbox", "internal/netwatch", "internal/outbox"},
 	{"internal/session", "internal/wslink"},
 	{"internal/pump"},

@@ -10,12 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/outbox"
 	"github.com/holdfast-ws/holdfast/internal/pump"
 	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// live is a link with the two goroutines that serve it. abort joins them.
+// live is a link with the reader that serves it, and a writer that has a goroutine
+// while there is something to write. abort joins them.
 type live struct {
 	transport.Link
 	conn      *Conn
@@ -30,9 +32,10 @@ type live struct {
 	session   *clientSession   // nil for a plain link
 	at        *pump.Attachment // its place in the session
 
-	pingless atomic.Bool   // the transport has no pings
-	failed   chan error    // the first failure
-	heard    chan struct{} // closed once readErr is set
+	pingless atomic.Bool    // the transport has no pings
+	writer   *outbox.Writer // nil until there is something to write
+	failed   chan error     // the first failure
+	heard    chan struct{}  // closed once readErr is set
 	readErr  error
 	stop     chan struct{} // ends the writer, and a reader that waits for room
 	once     sync.Once
@@ -53,7 +56,7 @@ func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 		l.at, l.session.ttl = at, d.welcome.ResumeTTL
 		l.session.detached = time.Time{}
 		d.offer.at.Store(at)
-		l.run(func() error { return l.at.Write(l.Link, l.stop) })
+		l.write(l.at.Writer(l.Link, l.writeFailed))
 	}
 	d.jar.commit()
 	l.wg.Go(func() {
@@ -131,19 +134,25 @@ func (l *live) flow() {
 			return m, l.conn.opts.validateMessage(m.Type, m.Data) == nil
 		}
 	}
-	l.run(func() error { return pump.WritePlain(l.Link, l.conn.out, p, l.stop) })
+	l.write(pump.PlainWriter(l.Link, l.conn.out, p, l.writeFailed))
 }
 
-func (l *live) run(write func() error) {
-	l.wg.Go(func() {
-		if err := write(); err != nil {
-			l.failed <- l.cause(err)
+func (l *live) write(w *outbox.Writer) {
+	l.writer = w
+	l.conn.out.Use(w)
+}
+
+func (l *live) writeFailed(err error) { l.failed <- l.cause(err) }
+
+// stopWriting ends the writer after what it is writing; the reader goes on.
+func (l *live) stopWriting() {
+	l.once.Do(func() {
+		close(l.stop)
+		if l.writer != nil {
+			l.writer.Stop()
 		}
 	})
 }
-
-// stopWriting ends the writer after what it is writing; the reader goes on.
-func (l *live) stopWriting() { l.once.Do(func() { close(l.stop) }) }
 
 // abort ends the link at once and joins its goroutines, but for one that runs
 // code of the user.
@@ -152,7 +161,11 @@ func (l *live) abort() {
 	l.Abort()
 	if !l.guard.close() {
 		l.wg.Wait()
+		if l.writer != nil {
+			l.writer.Wait()
+		}
 	}
+	l.conn.out.Leave(l.writer)
 	if l.at != nil {
 		l.at.Detach()
 		if l.session.detached.IsZero() && l.session.end.Current() == nil {

@@ -112,7 +112,7 @@ func BenchmarkPollUp(b *testing.B) {
 	b.ResetTimer()
 	go func() {
 		for range b.N {
-			_ = c.out.Push(context.Background(), transport.Message{Type: transport.Binary, Data: data}, nil)
+			_ = c.out.Push(context.Background(), transport.Binary, data, nil)
 		}
 	}()
 	for !isClosed(received) {

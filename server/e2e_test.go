@@ -185,7 +185,7 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 				go func() {
 					rnd := rand.New(rand.NewPCG(seed, 2))
 					for i := range messages {
-						if m.out.Push(ctx, transport.Message{Type: transport.Text, Data: payload(i, rnd)}, nil) != nil {
+						if m.out.Push(ctx, transport.Text, payload(i, rnd), nil) != nil {
 							return
 						}
 						time.Sleep(time.Duration(rnd.IntN(200)) * time.Millisecond)

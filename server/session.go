@@ -91,7 +91,7 @@ func (s *Session) Send(ctx context.Context, typ holdfast.MessageType, data []byt
 		err = fmt.Errorf("%w: %d bytes, the client takes %d", holdfast.ErrMessageTooBig, len(data), s.maxMessage)
 	}
 	if err == nil {
-		err = s.out.Push(ctx, holdfast.Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...)}, nil)
+		err = s.out.Push(ctx, typ, data, nil)
 	}
 	if err == nil {
 		s.srv.grew(len(data))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/internal/deque"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -34,7 +35,7 @@ func (q *Queue) UseAcks(maxMessage int) {
 	defer q.unlock()
 	q.acks.on, q.acks.maxMessage, q.acks.dropped = true, maxMessage, 0
 	q.blocked = slices.DeleteFunc(q.blocked, func(p *push) bool {
-		big := len(p.Data) > maxMessage
+		big := len(p.data) > maxMessage
 		if big {
 			p.err = ErrTooBig
 			close(p.done)
@@ -42,7 +43,7 @@ func (q *Queue) UseAcks(maxMessage int) {
 		return big
 	})
 	for i := q.taken; i < q.queue.Len(); {
-		if len(q.queue.At(i).Data) <= maxMessage {
+		if q.queue.At(i).n <= maxMessage {
 			i++
 			continue
 		}
@@ -60,19 +61,20 @@ func (q *Queue) Wake() { q.wake() }
 
 // TryTake is Take for a session. It does not wait, and appends the group to
 // dst; Written follows, which is also when drops are told: TryTake itself calls
-// nobody.
+// nobody. What is written then may be read until it is acknowledged, or as long as
+// one likes after EndAcks or a drop.
 func (q *Queue) TryTake(dst []Entry) []Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropStale()
 	q.taken = 0
 	bytes := 0
-	for i := 0; i < q.queue.Len() && i < maxGroup; i++ {
+	for i := 0; i < q.queue.Len() && i < maxTryTake; i++ {
 		e := q.queue.At(i)
-		if bytes += len(e.Data); i > 0 && bytes > maxGroupBytes {
+		if bytes += e.n; i > 0 && bytes > maxGroupBytes {
 			break
 		}
-		dst = append(dst, Entry{Message: e.Message, Seq: e.seq, Skip: e.skip})
+		dst = append(dst, Entry{Message: e.message(), Seq: e.seq, Skip: e.skip})
 		q.taken++
 	}
 	return dst
@@ -107,12 +109,33 @@ func (q *Queue) Dropped() uint64 {
 func (q *Queue) Acknowledge(seq uint64) {
 	q.mu.Lock()
 	defer q.unlock()
+	q.receipt(seq)
+}
+
+// receipt frees what is kept up to a number.
+func (q *Queue) receipt(seq uint64) {
 	for q.kept.Len() > 0 && q.kept.At(0).seq <= seq {
-		size := len(q.kept.Pop().Data)
-		q.bytes -= size
-		q.keptBytes -= size
+		e := q.kept.Pop()
+		q.keptBytes -= e.n
+		q.free(&e)
 	}
 	q.settle()
+}
+
+// dropKept forgets what is kept.
+func (q *Queue) dropKept() {
+	for q.kept.Len() > 0 {
+		e := q.kept.Pop()
+		q.keptBytes -= e.n
+		q.free(&e)
+	}
+}
+
+// lend leaves the memory of messages to the garbage collector.
+func (q *Queue) lend(r *deque.Ring[entry]) {
+	for i := range r.Len() {
+		q.arena.lend(r.At(i).chunk)
+	}
 }
 
 // Relink forgets the pings of a link that the session has left behind, so that
@@ -133,11 +156,12 @@ func (q *Queue) Relink() {
 func (q *Queue) EndAcks(err error) (unknown int) {
 	q.mu.Lock()
 	defer q.unlock()
+	q.lend(&q.kept)
 	if !q.limits.Keep {
 		unknown = q.loseKept(err)
 	}
 	q.acks = acks{}
-	for i := range q.queue.All() {
+	for i := range q.queue.Len() {
 		q.queue.At(i).skip = 0
 	}
 	return unknown + q.linkDown(err)
@@ -151,8 +175,8 @@ func (q *Queue) loseKept(err error) (n int) {
 	}
 	first, last := q.kept.At(0).seq, q.kept.At(n-1).seq
 	told := 0
-	for _, e := range q.kept.All() {
-		if e.waiter != nil && !e.waiter.finished {
+	for i := range n {
+		if e := q.kept.At(i); e.waiter != nil && !e.waiter.finished {
 			e.waiter.finish(&Loss{Maybe: true, Count: 1, Err: err})
 			told++
 		}
@@ -162,9 +186,7 @@ func (q *Queue) loseKept(err error) (n int) {
 		q.lost.add(&Loss{Maybe: true, Count: n - told, Err: err})
 	}
 	q.stats.Unknown += uint64(n)
-	q.kept.Reset()
-	q.bytes -= q.keptBytes
-	q.keptBytes = 0
+	q.dropKept()
 	q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool { return w.finished })
 	return n
 }

@@ -60,6 +60,10 @@ func text(s string) transport.Message {
 	return transport.Message{Type: transport.Text, Data: []byte(s)}
 }
 
+func (b *box) Push(ctx context.Context, m transport.Message, w *Waiter) error {
+	return b.Queue.Push(ctx, m.Type, m.Data, w)
+}
+
 func texts(group []transport.Message) string {
 	var all []string
 	for _, m := range group {

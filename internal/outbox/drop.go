@@ -28,8 +28,11 @@ func (q *Queue) dropOldest() bool {
 	switch {
 	case q.kept.Len() > 0 && !(q.acks.on && unsent):
 		e := q.kept.Pop()
-		q.keptBytes -= len(e.Data)
+		q.keptBytes -= e.n
 		e.written = true
+		if q.acks.on { // the session still has it
+			q.arena.lend(e.chunk)
+		}
 		q.acks.dropped = e.seq
 		q.drop(e, ErrDropped)
 	case unsent:
@@ -63,7 +66,7 @@ func (q *Queue) removeUnsent(i int, skip bool) entry {
 
 // drop accounts for a message that has been removed; settle follows.
 func (q *Queue) drop(e entry, err error) {
-	q.bytes -= len(e.Data)
+	q.free(&e)
 	q.stats.Dropped++
 	loss := &Loss{Maybe: e.written, Count: 1, Err: err}
 	if e.waiter != nil && !e.waiter.finished {
@@ -82,7 +85,12 @@ func (q *Queue) armExpiry() {
 	if q.limits.MaxAge <= 0 || q.expiry != nil || q.ended || q.queue.Len() == q.taken {
 		return
 	}
-	q.expiry = time.AfterFunc(time.Until(q.queue.At(q.taken).at.Add(q.limits.MaxAge)), q.expire)
+	q.expiry = time.AfterFunc(q.limits.MaxAge-q.age(q.taken), q.expire)
+}
+
+// age is how long the message at i has been there.
+func (q *Queue) age(i int) time.Duration {
+	return time.Since(q.born) - time.Duration(q.queue.At(i).at)
 }
 
 func (q *Queue) disarmExpiry() {
@@ -106,7 +114,7 @@ func (q *Queue) dropStale() {
 		return
 	}
 	before := q.untold.stale
-	for now := time.Now(); q.queue.Len() > q.taken && now.Sub(q.queue.At(q.taken).at) >= q.limits.MaxAge; {
+	for q.queue.Len() > q.taken && q.age(q.taken) >= q.limits.MaxAge {
 		q.drop(q.removeUnsent(q.taken, true), ErrStale)
 		q.untold.stale++
 	}

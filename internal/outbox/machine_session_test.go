@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/stretchr/testify/require"
@@ -55,7 +56,7 @@ func (m *machine) tryTake(t *rapid.T) {
 	for i, got := range group {
 		it := m.queue[i]
 		require.Equal(t, transport.MessageType(it.id), got.Type)
-		require.Len(t, got.Data, it.size)
+		require.Equal(t, bytes.Repeat([]byte{it.id}, it.size), got.Data)
 		require.Equal(t, it.seq, got.Seq)
 		skip := uint64(0)
 		for _, seq := range m.skipped {

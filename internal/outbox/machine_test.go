@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -105,12 +106,12 @@ func (m *machine) Push(t *rapid.T) {
 		m.settle()
 	}
 	m.start(c, ended, func(ctx context.Context) error {
-		msg := transport.Message{Type: transport.MessageType(it.id), Data: make([]byte, it.size)}
+		msg := transport.Message{Type: transport.MessageType(it.id), Data: bytes.Repeat([]byte{it.id}, it.size)}
 		if !c.sync {
-			return m.q.Push(ctx, msg, nil)
+			return m.q.Push(ctx, msg.Type, msg.Data, nil)
 		}
 		w := NewWaiter()
-		if err := m.q.Push(ctx, msg, w); err != nil {
+		if err := m.q.Push(ctx, msg.Type, msg.Data, w); err != nil {
 			return err
 		}
 		return m.q.Wait(ctx, w, modelTimeout, errNoPong)
@@ -176,7 +177,7 @@ func (m *machine) Take(t *rapid.T) {
 	require.Len(t, group, len(m.queue), "they are few and small")
 	for i, got := range group {
 		require.Equal(t, transport.MessageType(m.queue[i].id), got.Type)
-		require.Len(t, got.Data, m.queue[i].size)
+		require.Equal(t, bytes.Repeat([]byte{m.queue[i].id}, m.queue[i].size), got.Data)
 	}
 	m.taken = len(group)
 }

@@ -15,8 +15,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/deque"
@@ -62,29 +64,23 @@ var (
 	ErrTooBig = fmt.Errorf("%w of the peer", transport.ErrMessageTooBig)
 )
 
-type entry struct {
-	transport.Message
-	seq     uint64
-	skip    uint64    // in a session: the messages up to this number, right before it, were dropped
-	at      time.Time // when it was accepted; set with MaxAge only
-	written bool      // on an earlier link (Keep)
-	waiter  *Waiter   // is told this message's fate, nil: the next Flush is
-}
-
 // Queue is safe for concurrent use, but Take, TryTake, Written, NextPing and
 // LinkDown belong to the one writer and whoever starts and joins it.
 type Queue struct {
 	limits Limits
 	onDrop func(n int, err error) // called by unlock
-	ready  chan struct{}          // capacity 1: the writer has something to do
+	born   time.Time
+	ready  chan struct{}          // capacity 1: there is something to do
+	writer atomic.Pointer[Writer] // is woken instead; nil for none
 
 	mu        sync.Mutex
-	queue     deque.Deque[entry]
-	taken     int                // of queue, in the writer's hands
-	kept      deque.Deque[entry] // written without a receipt (Keep)
-	bytes     int                // of queue and kept
+	queue     deque.Ring[entry]
+	taken     int               // of queue, in the writer's hands
+	kept      deque.Ring[entry] // written without a receipt (Keep)
+	bytes     int               // of queue and kept
 	keptBytes int
-	batch     []transport.Message // Take's, reused
+	arena     arena
+	batch     *[maxGroup]transport.Message // Take's, nil while it has none
 	blocked   []*push
 	waiters   []*Waiter
 	closeErr  error         // nothing more is accepted
@@ -115,32 +111,56 @@ func New(l Limits, onDrop func(n int, err error)) *Queue {
 	if l.Keep && l.ProveAfter == 0 {
 		l.ProveAfter = maxUnproven
 	}
-	return &Queue{limits: l, onDrop: onDrop, ready: make(chan struct{}, 1), drained: make(chan struct{})}
+	q := &Queue{limits: l, onDrop: onDrop, born: time.Now(), ready: make(chan struct{}, 1), drained: make(chan struct{})}
+	q.queue, q.kept = newRing(), newRing()
+	q.arena.most = 2*(l.MaxBytes>>chunkBits) + spareChunk
+	return q
 }
 
 // push is a blocked Push; whoever makes room admits it.
 type push struct {
-	entry
-	done chan struct{} // closed when admitted or failed
-	err  error
+	typ    transport.MessageType
+	data   []byte // the caller's
+	waiter *Waiter
+	done   chan struct{} // closed when admitted or failed
+	err    error
 }
 
-// Push accepts a message, whose data is the queue's from then on. The error is
-// ErrFull, ctx's, or the one given to BeginClose, and means that nothing was
-// accepted. A waiter, if not nil, is told the message's fate by Wait.
-func (q *Queue) Push(ctx context.Context, m transport.Message, w *Waiter) error {
+// Push accepts a message and copies its data. The error is ErrFull, ctx's, or the
+// one given to BeginClose, and means that nothing was accepted. A waiter, if not
+// nil, is told the message's fate by Wait.
+func (q *Queue) Push(ctx context.Context, typ transport.MessageType, data []byte, w *Waiter) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := &push{entry: entry{Message: m, waiter: w}}
+	own := ownChunk(data)
 	q.mu.Lock()
+	if q.closeErr == nil && len(q.blocked) == 0 && q.fits(len(data)) && !q.tooBig(len(data)) {
+		q.accept(typ, data, own, w)
+		q.mu.Unlock()
+		if writer := q.writer.Load(); writer == nil {
+			q.wake()
+		} else if writer.Wake() && writer.quiet() {
+			runtime.Gosched() // it writes at once, and no other thread has to be woken for that
+		}
+		return nil
+	}
+	if own != nil {
+		own.recycle()
+	}
+	return q.wait(ctx, &push{typ: typ, data: data, waiter: w})
+}
+
+func (q *Queue) tooBig(n int) bool { return q.acks.on && n > q.acks.maxMessage }
+
+// wait is the end of a Push that is not let in at once. It has the lock, and
+// gives it back.
+func (q *Queue) wait(ctx context.Context, p *push) error {
 	switch {
 	case q.closeErr != nil:
 		p.err = q.closeErr
-	case q.acks.on && len(m.Data) > q.acks.maxMessage:
+	case q.tooBig(len(p.data)):
 		p.err = ErrTooBig
-	case len(q.blocked) == 0 && q.fits(len(m.Data)):
-		q.accept(p.entry)
 	case q.limits.WhenFull == Fail:
 		p.err = ErrFull
 	default:
@@ -171,21 +191,42 @@ func (q *Queue) fits(n int) bool {
 	return count == 0 || count < q.limits.MaxMessages && q.bytes+n <= q.limits.MaxBytes
 }
 
-func (q *Queue) accept(e entry) {
+// accept queues a message; own is its chunk if it is large. wake follows.
+func (q *Queue) accept(typ transport.MessageType, data []byte, own *chunk, w *Waiter) {
+	e := q.queue.Add()
 	q.lastSeq++
-	e.seq = q.lastSeq
+	e.seq, e.typ, e.n = q.lastSeq, uint8(typ), len(data)
 	e.skip, q.acks.skip = q.acks.skip, 0
+	if own != nil {
+		e.chunk = own
+	} else {
+		var off int
+		e.chunk, off = q.arena.put(data)
+		e.off = uint32(off)
+	}
+	q.bytes += len(data)
+	if w != nil {
+		w.from, w.to = e.seq, e.seq
+		e.waiter = w
+		q.waiters = append(q.waiters, w)
+	}
 	if q.limits.MaxAge > 0 {
-		e.at = time.Now()
+		e.at = int64(time.Since(q.born))
+		q.armExpiry()
 	}
-	if e.waiter != nil {
-		e.waiter.from, e.waiter.to = e.seq, e.seq
-		q.waiters = append(q.waiters, e.waiter)
+}
+
+// free forgets a message that has been removed.
+func (q *Queue) free(e *entry) {
+	q.bytes -= e.n
+	q.arena.free(e.chunk)
+}
+
+// idle gives memory back once nothing is queued or kept.
+func (q *Queue) idle() {
+	if q.queue.Len()+q.kept.Len() == 0 {
+		q.arena.idle()
 	}
-	q.queue.Push(e)
-	q.bytes += len(e.Data)
-	q.armExpiry()
-	q.wake()
 }
 
 // admit lets blocked senders in, in their order, while there is room or
@@ -193,19 +234,24 @@ func (q *Queue) accept(e entry) {
 func (q *Queue) admit() {
 	for len(q.blocked) > 0 {
 		p := q.blocked[0]
-		for !q.fits(len(p.Data)) {
+		for !q.fits(len(p.data)) {
 			if q.limits.WhenFull != DropOldest || !q.dropOldest() {
 				return
 			}
 		}
 		q.blocked = slices.Delete(q.blocked, 0, 1)
-		q.accept(p.entry)
+		q.accept(p.typ, p.data, ownChunk(p.data), p.waiter)
 		close(p.done)
+		q.wake()
 	}
 }
 
 // wake tells the writer that there is something to do.
 func (q *Queue) wake() {
+	if w := q.writer.Load(); w != nil {
+		w.Wake()
+		return
+	}
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -218,15 +264,18 @@ func (q *Queue) wake() {
 func (q *Queue) settle() {
 	q.admit()
 	q.armExpiry()
-	low := q.low()
-	q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool {
-		if low > w.to {
-			w.finish(nil)
+	q.idle()
+	if len(q.waiters) > 0 {
+		low := q.low()
+		q.waiters = slices.DeleteFunc(q.waiters, func(w *Waiter) bool {
+			if low > w.to {
+				w.finish(nil)
+			}
+			return w.finished
+		})
+		if slices.ContainsFunc(q.waiters, q.wantsPing) {
+			q.wake()
 		}
-		return w.finished
-	})
-	if slices.ContainsFunc(q.waiters, q.wantsPing) {
-		q.wake()
 	}
 	if q.closeErr != nil && q.queue.Len() == 0 && !isClosed(q.drained) {
 		close(q.drained)
@@ -295,13 +344,13 @@ func (q *Queue) Close(err error) Left {
 	defer q.mu.Unlock()
 	q.ended = true
 	left := Left{MaybeSent: q.receipts.unproven + q.kept.Len()}
-	for _, e := range q.queue.All() {
-		if e.written {
+	for i := range q.queue.Len() {
+		if e := q.queue.At(i); e.written {
 			left.MaybeSent++
-			continue
+		} else {
+			left.Messages++
+			left.Bytes += int64(e.n)
 		}
-		left.Messages++
-		left.Bytes += int64(len(e.Data))
 	}
 	if n := left.Messages + left.MaybeSent; n > 0 {
 		q.left = &Loss{Maybe: left.MaybeSent > 0, Count: n, Err: err}
@@ -315,9 +364,13 @@ func (q *Queue) Close(err error) Left {
 		w.finish(loss)
 	}
 	q.waiters = nil
+	q.writer.Store(nil)
+	q.lend(&q.queue) // for a writer that could not be joined
+	q.lend(&q.kept)
 	q.queue.Reset()
 	q.kept.Reset()
-	q.bytes, q.keptBytes, q.batch = 0, 0, nil
+	q.bytes, q.keptBytes, q.taken, q.batch = 0, 0, 0, nil
+	q.idle()
 	q.receipts.reset()
 	q.acks.skip = 0
 	q.disarmExpiry()

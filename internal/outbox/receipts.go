@@ -2,13 +2,15 @@ package outbox
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
 const (
-	maxGroup      = 256       // messages the writer takes at once
+	maxGroup      = 1024      // messages the writer takes at once
+	maxTryTake    = 256       // the same in a session
 	maxGroupBytes = 256 << 10 // and their bytes, but for a single larger one
 	maxPings      = 16        // unanswered ones that are remembered
 )
@@ -51,12 +53,8 @@ func (q *Queue) Take(stop <-chan struct{}) (group []transport.Message, ok bool) 
 			return nil, false
 		default:
 		}
-		q.mu.Lock()
-		q.dropStale()
-		group = q.take()
-		ping := q.receipts.asked || q.receiptDue()
-		q.unlock()
-		if len(group) > 0 || ping {
+		group, due := q.TakeNow()
+		if due {
 			return group, true
 		}
 		select {
@@ -67,43 +65,89 @@ func (q *Queue) Take(stop <-chan struct{}) (group []transport.Message, ok bool) 
 	}
 }
 
+// TakeNow is Take without the wait: due says that there is something to write or
+// to ask.
+func (q *Queue) TakeNow() (group []transport.Message, due bool) {
+	q.mu.Lock()
+	q.dropStale()
+	group = q.take()
+	due = len(group) > 0 || q.receipts.asked || q.receiptDue()
+	q.unlock()
+	return group, due
+}
+
+// batches are slices for groups.
+var batches = sync.Pool{New: func() any { return new([maxGroup]transport.Message) }}
+
 func (q *Queue) take() []transport.Message {
+	if q.queue.Len() == 0 {
+		q.taken = 0
+		return nil
+	}
+	if q.batch == nil {
+		q.batch = batches.Get().(*[maxGroup]transport.Message)
+	}
 	group, bytes := q.batch[:0], 0
 	for i := 0; i < q.queue.Len() && i < maxGroup; i++ {
-		m := q.queue.At(i).Message
-		if bytes += len(m.Data); i > 0 && bytes > maxGroupBytes {
+		e := q.queue.At(i)
+		if bytes += e.n; i > 0 && bytes > maxGroupBytes {
 			break
 		}
-		group = append(group, m)
+		group = append(group, e.message())
 	}
-	q.batch, q.taken = group, len(group)
+	q.taken = len(group)
 	return group
 }
 
 // Written accounts for the group taken last: its first n messages went to the
-// link, the rest stays queued.
-func (q *Queue) Written(n int) {
+// link, the rest stays queued. ping says that NextPing may have one.
+func (q *Queue) Written(n int) (ping bool) {
 	q.mu.Lock()
-	defer q.unlock()
+	q.written(n)
+	ping = q.receipts.asked || q.receiptDue()
+	q.unlock()
+	return ping
+}
+
+// WrittenBy is Written for a writer of which it is not sure that it has been
+// joined. It does nothing when LinkDown or Close has come first.
+func (q *Queue) WrittenBy(w *Writer, n int) (ping bool) {
+	q.mu.Lock()
+	if q.writer.Load() == w {
+		q.written(n)
+		ping = q.receipts.asked || q.receiptDue()
+	}
+	q.unlock()
+	return ping
+}
+
+func (q *Queue) written(n int) {
 	r := &q.receipts
+	keep := q.limits.Keep || q.acks.on
+	if n > 0 && !keep {
+		r.wrote(q.queue.At(0).seq, n)
+	}
 	for range n {
 		e := q.queue.Pop()
 		r.written = e.seq
-		q.stats.Sent++
-		q.stats.SentBytes += uint64(len(e.Data))
-		if q.limits.Keep || q.acks.on {
+		q.stats.SentBytes += uint64(e.n)
+		if keep {
 			e.skip = 0 // told with it
-			q.kept.Push(e)
-			q.keptBytes += len(e.Data)
+			*q.kept.Add() = e
+			q.keptBytes += e.n
 		} else {
-			q.bytes -= len(e.Data)
-			r.wrote(e.seq)
+			q.free(&e)
 		}
 	}
+	q.stats.Sent += uint64(n)
 	if n < q.taken {
 		q.disarmExpiry() // those in front are older
 	}
-	clear(q.batch)
+	if q.batch != nil {
+		clear(q.batch[:q.taken])
+		batches.Put(q.batch)
+		q.batch = nil
+	}
 	q.taken = 0
 	if q.limits.ProveAfter > 0 && n > 0 && r.timer == nil && !q.ended && !q.acks.on {
 		r.timer = time.AfterFunc(q.limits.ProveAfter, func() {
@@ -117,13 +161,14 @@ func (q *Queue) Written(n int) {
 	q.settle()
 }
 
-// wrote counts a message. The numbers before it that were not written belong to
-// messages that were dropped or withdrawn: nothing is to be proven of them.
-func (r *receipts) wrote(seq uint64) {
+// wrote counts n messages, the first of which is seq. The numbers before it that
+// were not written belong to messages that were dropped or withdrawn: nothing is
+// to be proven of them.
+func (r *receipts) wrote(seq uint64, n int) {
 	if r.unproven == 0 {
 		r.proven = seq - 1
 	}
-	r.unproven++
+	r.unproven += n
 	for i := len(r.pings) - 1; i >= 0 && r.pings[i].next == 0; i-- {
 		r.pings[i].next = seq
 	}
@@ -221,12 +266,7 @@ func (q *Queue) Pong(id uint64) (rtt time.Duration, ok bool) {
 	if r.proven = p.upTo; p.next > 0 {
 		r.proven = p.next - 1
 	}
-	for q.kept.Len() > 0 && q.kept.At(0).seq <= p.upTo {
-		size := len(q.kept.Pop().Data)
-		q.bytes -= size
-		q.keptBytes -= size
-	}
-	q.settle()
+	q.receipt(p.upTo)
 	if p.id != id {
 		return 0, false
 	}
@@ -238,15 +278,17 @@ func (q *Queue) Proven() {
 	q.mu.Lock()
 	defer q.unlock()
 	q.receipts.reset()
-	q.kept.Reset()
-	q.bytes -= q.keptBytes
-	q.keptBytes = 0
+	if q.acks.on { // the session still has it
+		q.lend(&q.kept)
+	}
+	q.dropKept()
 	q.settle()
 }
 
 // LinkDown accounts for the end of the link: what was written without a receipt
 // is queued again (Keep) or lost with err. It returns how many were lost. The
-// writer has been joined.
+// writer has been joined, or may still have the group that it took last: then
+// that counts as written.
 func (q *Queue) LinkDown(err error) (unknown int) {
 	q.mu.Lock()
 	defer q.unlock()
@@ -255,6 +297,14 @@ func (q *Queue) LinkDown(err error) (unknown int) {
 
 func (q *Queue) linkDown(err error) (unknown int) {
 	r := &q.receipts
+	if q.taken > 0 {
+		for i := range q.taken {
+			q.arena.lend(q.queue.At(i).chunk)
+		}
+		q.batch = nil
+		q.writer.Store(nil)
+		q.written(q.taken)
+	}
 	unknown = r.unproven
 	if unknown > 0 {
 		q.tellFlushes(r.proven+1, r.written, &Loss{Maybe: true, Count: unknown, Err: err})
@@ -275,12 +325,12 @@ func (q *Queue) linkDown(err error) (unknown int) {
 	r.reset()
 	if q.kept.Len() > 0 {
 		again := q.kept
-		q.kept.Reset()
-		for i := range again.All() {
+		q.kept = newRing()
+		for i := range again.Len() {
 			again.At(i).written = true
 		}
-		for _, e := range q.queue.All() {
-			again.Push(e)
+		for q.queue.Len() > 0 {
+			*again.Add() = q.queue.Pop()
 		}
 		q.queue, q.keptBytes = again, 0
 		r.written = again.At(0).seq - 1 // on the next link they are not

@@ -1,12 +1,9 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
-
-	"github.com/holdfast-ws/holdfast/internal/deque"
 )
 
 // Loss is the error of Wait: Count messages have no receipt and, but for a
@@ -182,7 +179,8 @@ func (q *Queue) abandon(w *Waiter, err error) {
 	if w.flush {
 		loss.Maybe = true // what is queued will still go out
 	} else if i, end := span(&q.queue, w); i < end && !loss.Maybe {
-		q.bytes -= len(q.removeUnsent(i, false).Data)
+		e := q.removeUnsent(i, false)
+		q.free(&e)
 		if q.acks.on {
 			q.wake() // a gap or CLOSE may have waited behind it
 		}
@@ -207,12 +205,4 @@ func (q *Queue) pending(w *Waiter, err error) *Loss {
 		loss.Maybe = true
 	}
 	return loss
-}
-
-// span says where in d the messages of a waiter are, from i to before end.
-func span(d *deque.Deque[entry], w *Waiter) (i, end int) {
-	bySeq := func(e entry, seq uint64) int { return cmp.Compare(e.seq, seq) }
-	i, _ = slices.BinarySearchFunc(d.All(), w.from, bySeq)
-	end, _ = slices.BinarySearchFunc(d.All(), w.to+1, bySeq)
-	return i, end
 }

@@ -8,10 +8,6 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
-// maxWrite is how many bytes a write to a link that streams has at most; one
-// that is answered carries a whole body.
-const maxWrite = 128 << 10
-
 // Attachment is one link's place in the session. Once another link has a higher
 // number nothing but acknowledgements count that come by it.
 type Attachment struct {
@@ -36,6 +32,12 @@ func (a *Attachment) Ready() <-chan struct{} { return a.end.c.Out.Ready() }
 // session.ErrFull, a *session.Violation, wire's, or after Forget session.ErrStale;
 // what came before it counts.
 func (a *Attachment) Receive(frames []byte) error {
+	defer a.end.c.In.Wake()
+	return a.take(frames)
+}
+
+// take is Receive without waking who waits for a message.
+func (a *Attachment) take(frames []byte) error {
 	e := a.end
 	e.mu.Lock()
 	if e.forgotten {
@@ -163,7 +165,7 @@ func (e *End) fill(dst []byte, room int) ([]byte, int) {
 	n := 0
 	e.tellMoved()
 	if e.flowing && s.Ready(0) {
-		e.group = out.TryTake(e.group[:0])
+		e.group = out.TryTake(e.group[:0], min(room-len(dst), s.Room()))
 		for _, m := range e.group {
 			if len(dst) >= room || !s.Ready(len(m.Data)) {
 				break
@@ -287,53 +289,16 @@ func (e *End) detach() {
 // Read moves batches from a link to the session until the link fails; the error
 // says why, and is never nil.
 func (a *Attachment) Read(l transport.Link) error {
-	var buf []byte
+	in := a.end.c.In
+	r := newReader(l, in)
+	defer r.free()
+	defer in.Wake()
 	for {
-		_, b, err := l.Read(buf[:0])
-		if err != nil {
+		if _, err := r.next(); err != nil {
 			return err
 		}
-		if err := a.Receive(b); err != nil {
+		if err := a.take(r.mem.B); err != nil {
 			return err
-		}
-		if buf = b; cap(buf) > maxWrite/2 {
-			buf = nil // a burst's is not kept
-		}
-	}
-}
-
-// Write moves batches from the session to a link until stop is closed or the
-// attachment is gone, which is nil, or the link fails.
-func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
-	defer a.end.c.Out.Wake() // the token that it took last may have been the next one's
-	room := maxWrite
-	if a.answered {
-		room = wire.MaxBatch - 2*wire.MaxHeader - 64
-	}
-	var buf []byte
-	for {
-		select {
-		case <-stop:
-			return nil
-		case <-a.gone:
-			return nil
-		default:
-		}
-		buf = a.Next(buf[:0], room)
-		if len(buf) == 0 {
-			buf = nil // none is kept while it is quiet
-			select {
-			case <-a.Ready():
-			case <-stop:
-			case <-a.gone:
-			}
-			continue
-		}
-		if _, err := l.Write([]transport.Message{{Type: transport.Binary, Data: buf}}); err != nil {
-			return err
-		}
-		if a.answered {
-			a.Rewind()
 		}
 	}
 }

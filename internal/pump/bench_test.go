@@ -25,7 +25,7 @@ func BenchmarkOneWay(b *testing.B) {
 	b.ResetTimer()
 	go func() {
 		for range b.N {
-			if w.client.out.Push(ctx, msg, nil) != nil {
+			if w.client.out.Push(ctx, msg.Type, msg.Data, nil) != nil {
 				return
 			}
 		}
@@ -52,7 +52,7 @@ func BenchmarkSync(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		waiter := outbox.NewWaiter()
-		require.NoError(b, w.client.out.Push(ctx, msg, waiter))
+		require.NoError(b, w.client.out.Push(ctx, msg.Type, msg.Data, waiter))
 		require.NoError(b, w.client.out.Wait(ctx, waiter, 0, errEnd))
 		_, err := w.server.in.Receive(ctx)
 		require.NoError(b, err)

@@ -125,7 +125,7 @@ func TestAPeerThatTakesLess(t *testing.T) {
 			assert.Equal(t, 1, n)
 			assert.ErrorIs(t, err, outbox.ErrTooBig)
 		})
-		push := func(size int) error { return out.Push(t.Context(), number(1, size), nil) }
+		push := func(size int) error { return accept(t.Context(), out, number(1, size)) }
 		for _, size := range []int{10, 101, 100, 10} {
 			require.NoError(t, push(size))
 		}

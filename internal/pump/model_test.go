@@ -88,7 +88,7 @@ func (m *machine) Push(t *rapid.T) {
 	f := m.flow(t)
 	for range rapid.SampledFrom([]int{1, 1, 5, 30}).Draw(t, "count") {
 		f.pushed++
-		if err := f.from.out.Push(context.Background(), number(f.pushed, f.size(t)), nil); err != nil {
+		if err := accept(context.Background(), f.from.out, number(f.pushed, f.size(t))); err != nil {
 			require.ErrorIs(t, err, outbox.ErrFull)
 			f.gone[f.pushed] = true
 		}

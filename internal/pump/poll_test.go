@@ -196,6 +196,7 @@ func (w *world) pollAfter(p wire.WelcomePayload, rtt time.Duration, tr func() tr
 	}
 	c := &pollConn{stop: make(chan struct{}), pollLink: &pollLink{server: w.server, rtt: rtt, trouble: tr, gone: make(chan struct{})}}
 	at, err := w.client.Attach(p, true)
+	w.client.out.Use(nil)
 	require.NoError(w.t, err)
 	c.client = at
 	check := func(err error) {
@@ -357,7 +358,7 @@ func TestAnAckLostWithTheLinkComesByThePoll(t *testing.T) {
 		require.Equal(t, 3, w.client.out.Stats().Unacknowledged, "the ACK is on its way")
 		c.cut()
 		w.poll(10*time.Millisecond, nil)
-		blocked := start(t, func() error { return w.client.out.Push(t.Context(), number(4, 300), nil) })
+		blocked := start(t, func() error { return accept(t.Context(), w.client.out, number(4, 300)) })
 		time.Sleep(time.Second)
 		require.NoError(t, blocked.returns())
 		w.server.gets(1, 4)

@@ -270,7 +270,7 @@ func (r *Rejected) Error() string {
 type sink End
 
 func (k *sink) Message(typ transport.MessageType, data []byte) {
-	k.c.In.Put(transport.Message{Type: typ, Data: data, Epoch: k.epoch})
+	k.c.In.Add(transport.Message{Type: typ, Data: data, Epoch: k.epoch})
 }
 
 func (k *sink) Gap(from, to uint64) {

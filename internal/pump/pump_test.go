@@ -86,7 +86,7 @@ func TestPlainMessagesGoThroughWithTheirEpoch(t *testing.T) {
 		write := start(t, func() error { return WritePlain(a, out, Pinger{}, stop) })
 		read := start(t, func() error { return ReadPlain(b, d.in, 7, stop) })
 		for n := uint64(1); n <= 3; n++ {
-			require.NoError(t, out.Push(t.Context(), number(n, 0), nil))
+			require.NoError(t, accept(t.Context(), out, number(n, 0)))
 			m, ok := d.get()
 			require.True(t, ok)
 			assert.Equal(t, transport.Message{Type: transport.Binary, Data: number(n, 0).Data, Epoch: 7}, m)

@@ -110,14 +110,14 @@ func (f *stressFlow) send(ctx context.Context, r *rand.Rand) {
 	for n := uint64(1); n <= f.last; n++ {
 		m := number(n, r.IntN(2000))
 		if r.IntN(50) > 0 || n == f.last {
-			if !assert.NoError(f.t, f.from.out.Push(ctx, m, nil)) {
+			if !assert.NoError(f.t, f.from.out.Push(ctx, m.Type, m.Data, nil)) {
 				return
 			}
 			continue
 		}
 		short, cancel := context.WithTimeout(ctx, time.Duration(r.IntN(3000))*time.Microsecond)
 		waiter := outbox.NewWaiter()
-		err := f.from.out.Push(short, m, waiter)
+		err := f.from.out.Push(short, m.Type, m.Data, waiter)
 		notSent := err != nil
 		if err == nil {
 			var loss *outbox.Loss

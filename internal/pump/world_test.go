@@ -147,6 +147,7 @@ func (w *world) end() {
 type conn struct {
 	t        testingT
 	client   *Attachment
+	writer   *outbox.Writer // the client's
 	a, b     *memLink
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -170,6 +171,11 @@ func (w *world) attach(p wire.WelcomePayload, delay time.Duration) *conn {
 	at, err := w.client.Attach(p, false)
 	require.NoError(w.t, err)
 	c.client = at
+	c.writer = at.Writer(c.a, func(err error) { // the client writes on demand
+		assert.ErrorIs(c.t, err, errCut)
+		c.a.Abort()
+	})
+	w.client.out.Use(c.writer)
 	c.wg.Go(func() { c.serve(at, c.a, nil) })
 	c.wg.Go(func() { c.accept(w.server) })
 	w.links = append(w.links, c)
@@ -179,12 +185,23 @@ func (w *world) attach(p wire.WelcomePayload, delay time.Duration) *conn {
 // serve is a link's life at one end.
 func (c *conn) serve(at *Attachment, l *memLink, first []byte) {
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := at.Write(l, c.stop); err != nil {
-			assert.ErrorIs(c.t, err, errCut)
-			l.Abort()
-		}
-	})
+	if at == c.client {
+		wg.Go(func() {
+			select {
+			case <-c.stop:
+			case <-l.gone:
+			}
+			c.writer.Stop()
+			c.writer.Wait()
+		})
+	} else {
+		wg.Go(func() {
+			if err := at.Write(l, c.stop); err != nil {
+				assert.ErrorIs(c.t, err, errCut)
+				l.Abort()
+			}
+		})
+	}
 	err := at.Receive(first)
 	if err == nil {
 		err = at.Read(l)
@@ -237,6 +254,11 @@ func number(n uint64, size int) transport.Message {
 	return transport.Message{Type: transport.Binary, Data: data}
 }
 
+// accept is Push.
+func accept(ctx context.Context, out *outbox.Queue, m transport.Message) error {
+	return out.Push(ctx, m.Type, m.Data, nil)
+}
+
 // numberOf checks a message and returns its number.
 func numberOf(t testingT, m transport.Message) uint64 {
 	t.Helper()
@@ -254,7 +276,7 @@ func numberOf(t testingT, m transport.Message) uint64 {
 func (d *side) push(from, last uint64, size int) {
 	d.t.Helper()
 	for n := from; n <= last; n++ {
-		require.NoError(d.t, d.out.Push(context.Background(), number(n, size), nil))
+		require.NoError(d.t, accept(context.Background(), d.out, number(n, size)))
 	}
 }
 
@@ -324,7 +346,7 @@ func (c *call) returns() error {
 func (d *side) sync(ctx context.Context, m transport.Message) *call {
 	return start(d.t, func() error {
 		w := outbox.NewWaiter()
-		if err := d.out.Push(ctx, m, w); err != nil {
+		if err := d.out.Push(ctx, m.Type, m.Data, w); err != nil {
 			return err
 		}
 		return d.out.Wait(ctx, w, time.Second, errors.New("no pong"))

@@ -150,15 +150,13 @@ func (s *Session) assemble(payload []byte) {
 }
 
 func (s *Session) deliver(kind wire.Flags, whole []byte, to Sink) {
-	data := make([]byte, len(whole))
-	copy(data, whole)
-	s.discard()
-	s.held += int64(len(data)) + wire.Overhead
+	s.held += int64(len(whole)) + wire.Overhead
 	typ := transport.Binary
 	if kind == wire.Text {
 		typ = transport.Text
 	}
-	to.Message(typ, data)
+	to.Message(typ, whole)
+	s.discard()
 }
 
 // discard forgets the message in assembly.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"github.com/holdfast-ws/holdfast/internal/deque"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
@@ -15,6 +16,8 @@ type item struct {
 	typ    wire.Type
 	flags  wire.Flags
 }
+
+var items deque.Pool[item]
 
 // frames returns how many frames carry a message of n bytes.
 func frames(n int64) int64 { return max(1, (n+wire.MaxPayload-1)/wire.MaxPayload) }
@@ -40,7 +43,7 @@ func (s *Session) Send(id uint64, typ transport.MessageType, data []byte) {
 	if typ == transport.Text {
 		flags = wire.Text
 	}
-	s.items.Push(item{first: s.sent + 1, offset: s.offset, id: id, data: data, typ: wire.Data, flags: flags})
+	*s.items.Add() = item{first: s.sent + 1, offset: s.offset, id: id, data: data, typ: wire.Data, flags: flags}
 	s.sent += uint64(frames(int64(len(data))))
 	s.offset += cost(int64(len(data)))
 	s.buffered += int64(len(data))
@@ -57,7 +60,7 @@ func (s *Session) Skip(id uint64) {
 	if n := s.items.Len(); n > 0 && s.mergeable(n-1, s.sent) {
 		return
 	}
-	s.items.Push(item{first: s.sent, offset: s.offset, id: id, typ: wire.Gap})
+	*s.items.Add() = item{first: s.sent, offset: s.offset, id: id, typ: wire.Gap}
 }
 
 // Drop says that the numbered messages with ids from 1 to id that are not
@@ -105,7 +108,7 @@ func (s *Session) Close(code uint16, reason string) {
 	s.closing = true
 	s.sent++
 	payload := wire.ClosePayload{Code: code, Reason: reason}.Append(nil)
-	s.items.Push(item{first: s.sent, offset: s.offset, data: payload, typ: wire.Close})
+	*s.items.Add() = item{first: s.sent, offset: s.offset, data: payload, typ: wire.Close}
 }
 
 // Closing says that CLOSE is numbered.

@@ -62,7 +62,7 @@ func violation(code uint16, format string, args ...any) error {
 // Sink hears what Receive finds, in order. Its methods must not call the
 // Session.
 type Sink interface {
-	// Message gives a message. data is exactly sized and the sink's own.
+	// Message gives a message. data is for the time of the call only.
 	Message(typ transport.MessageType, data []byte)
 	// Gap says that the frames from from to to will never come: at least one
 	// message is missing at this place.
@@ -105,7 +105,7 @@ type Session struct {
 
 	// Sending. The items cover the numbers from acked + 1 to sent without a
 	// hole; the first may begin before that.
-	items    deque.Deque[item]
+	items    deque.Ring[item]
 	sent     uint64 // the last number given
 	acked    uint64
 	peerNext uint64 // the highest number known to be the next that the peer wants
@@ -154,7 +154,7 @@ const (
 func New(c Config) *Session {
 	c.MaxMessage = min(max(c.MaxMessage, 1), maxConfig)
 	c.Window = min(max(c.Window, 0), maxConfig)
-	return &Session{c: c, peerNext: 1, cursor: 1, recvNext: 1}
+	return &Session{c: c, items: deque.Ring[item]{Pool: &items}, peerNext: 1, cursor: 1, recvNext: 1}
 }
 
 // Done says that CLOSE was sent and acknowledged, and the peer's was received.

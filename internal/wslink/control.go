@@ -4,25 +4,24 @@ package wslink
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"time"
 	"unicode/utf8"
 
+	"github.com/holdfast-ws/holdfast/internal/frame"
 	"github.com/holdfast-ws/holdfast/internal/redact"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
 const (
-	opClose = 8
-	opPing  = 9
-	opPong  = 10
+	pingSize = 8
 
-	// maxControl bounds a control frame's payload (RFC 6455, section 5.5).
-	maxControl = 125
-	pingSize   = 8
+	// controlTimeout bounds what has to be quick: the rest of a control frame,
+	// the answer to the peer's close frame or to its fault.
+	controlTimeout = 5 * time.Second
 )
 
 var errCloseSent = fmt.Errorf("a close frame has been sent: %w", net.ErrClosed)
@@ -36,7 +35,7 @@ func (l *link) Ping(id uint64) error {
 	if err := l.writable(); err != nil {
 		return err
 	}
-	return l.writeControl(opPing, binary.BigEndian.AppendUint64(nil, id))
+	return l.writeControl(frame.Ping, binary.BigEndian.AppendUint64(nil, id))
 }
 
 // Close sends a close frame and waits until a Read has met the peer's.
@@ -64,7 +63,7 @@ func (l *link) Close(ctx context.Context, code uint16, reason string) error {
 	}
 	var closed *transport.CloseError
 	if end := l.readEnd(); errors.As(end, &closed) {
-		if sent && (closed.Code == l.closeCode || closed.Code == 1005) {
+		if sent && !l.answered && (closed.Code == l.closeCode || closed.Code == 1005) {
 			return nil
 		}
 		err = end
@@ -86,14 +85,19 @@ func (l *link) readEnd() error {
 	}
 }
 
-// sendable says whether a close frame may carry the code, or its absence
-// (RFC 6455, section 7.4).
-func sendable(code uint16) bool {
-	switch code {
-	case 1004, 1006, 1015:
-		return false
-	}
-	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
+// sendable says whether a close frame may carry the code, or its absence.
+func sendable(code uint16) bool { return code == 1005 || frame.Sendable(code) }
+
+// answerClose sends a close frame because of what the peer sent, as far as
+// that can be done in controlTimeout. It says whether the frame was this one's
+// to send: none was sent before.
+func (l *link) answerClose(code uint16, reason string) bool {
+	l.yielding.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
+	defer cancel()
+	release := guard(ctx, l.stream.cut)
+	defer release()
+	return !errors.Is(l.sendClose(ctx, code, reason), errCloseSent)
 }
 
 // sendClose sends a close frame, the first and only one.
@@ -107,11 +111,11 @@ func (l *link) sendClose(ctx context.Context, code uint16, reason string) error 
 	}
 	var payload []byte
 	if code != 1005 {
-		payload = append(binary.BigEndian.AppendUint16(nil, code), cut(reason, maxControl-2)...)
+		payload = append(binary.BigEndian.AppendUint16(nil, code), cut(reason, frame.MaxControl-2)...)
 	}
 	l.closeSent, l.closeCode = true, code
 	l.stream.hush.Store(true)
-	return l.writeControl(opClose, payload)
+	return l.writeControl(frame.Close, payload)
 }
 
 // cut returns what of s fits into max bytes, in whole characters.
@@ -130,10 +134,8 @@ func cut(s string, max int) string {
 // that pings faster than pongs leave gets the latest (RFC 6455, section 5.5.3).
 func (l *link) onPing(_ context.Context, payload []byte) bool {
 	l.pongMu.Lock()
-	l.pongDue = append(l.pongDue[:0:0], payload...)
-	if l.pongDue == nil {
-		l.pongDue = []byte{}
-	}
+	l.pongDue = append(make([]byte, 0, len(payload)), payload...)
+	l.pongWaits.Store(true)
 	l.pongMu.Unlock()
 	l.tryPong()
 	return false // coder sends none
@@ -147,7 +149,7 @@ func (l *link) onPong(_ context.Context, payload []byte) {
 
 // tryPong sends the pong that is due, if no one else is writing.
 func (l *link) tryPong() {
-	for l.pongIsDue() {
+	for l.pongWaits.Load() {
 		select {
 		case l.writing <- struct{}{}:
 		default:
@@ -162,44 +164,28 @@ func (l *link) tryPong() {
 	}
 }
 
-func (l *link) pongIsDue() bool {
-	l.pongMu.Lock()
-	defer l.pongMu.Unlock()
-	return l.pongDue != nil
-}
-
 func (l *link) takePong() []byte {
 	l.pongMu.Lock()
 	defer l.pongMu.Unlock()
 	p := l.pongDue
 	l.pongDue = nil
+	l.pongWaits.Store(false)
 	return p
 }
 
 // sendPong is for the holder of writing. Its error is found by the next write.
 func (l *link) sendPong() {
 	if p := l.takePong(); p != nil {
-		_ = l.writeControl(opPong, p)
+		_ = l.writeControl(frame.Pong, p)
 	}
 }
 
 // writeControl writes a control frame in one piece, so that it cannot come
 // between the bytes of a frame of coder's. It is for the holder of writing.
 func (l *link) writeControl(opcode byte, payload []byte) error {
-	frame := make([]byte, 0, 6+len(payload))
-	if l.side == serverSide {
-		frame = append(frame, 0x80|opcode, byte(len(payload)))
-		frame = append(frame, payload...)
-	} else {
-		var key [4]byte
-		rand.Read(key[:])
-		frame = append(frame, 0x80|opcode, 0x80|byte(len(payload)))
-		frame = append(frame, key[:]...)
-		for i, b := range payload {
-			frame = append(frame, b^key[i%4])
-		}
-	}
-	if _, err := l.stream.send(frame); err != nil {
+	o := takeOut(&smallOuts, l.side)
+	defer smallOuts.Put(o)
+	if _, err := l.stream.send(o.enc.Append(o.buf[:0], frame.Fin|opcode, payload)); err != nil {
 		l.failWriting(err)
 		return l.writeErr
 	}

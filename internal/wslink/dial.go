@@ -17,6 +17,8 @@ import (
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
+const extensionsHeader = "Sec-WebSocket-Extensions"
+
 var errNoURL = errors.New("no URL to dial")
 
 // Dial makes one link. It waits for Request.DialContext and Request.Authorize,
@@ -46,12 +48,12 @@ func (wsTransport) Dial(ctx context.Context, r *transport.Request) (transport.Li
 	conn, resp, err := websocket.Dial(context.Background(), u.String(), opts)
 	if err != nil {
 		if a.stream != nil {
-			a.stream.Close()
+			a.stream.cut()
 		}
 		return nil, a.failure(err)
 	}
 	resp.Body = http.NoBody
-	l.start(conn, a.stream, &transport.Info{
+	l.start(conn, a.stream, resp.Header.Get(extensionsHeader) != "", &transport.Info{
 		Response:    resp,
 		Subprotocol: conn.Subprotocol(),
 		LocalAddr:   a.stream.conn.LocalAddr(),
@@ -68,7 +70,7 @@ func handshakeHeader(h http.Header) http.Header {
 		h = http.Header{}
 	}
 	for key := range h {
-		if http.CanonicalHeaderKey(key) == "Sec-Websocket-Extensions" {
+		if http.CanonicalHeaderKey(key) == http.CanonicalHeaderKey(extensionsHeader) {
 			delete(h, key)
 		}
 	}

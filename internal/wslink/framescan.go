@@ -3,15 +3,9 @@
 package wslink
 
 import (
-	"errors"
 	"unicode/utf8"
-)
 
-var (
-	errMasked   = errors.New("a masked frame from the server")
-	errUnmasked = errors.New("an unmasked frame from the client")
-	errNegative = errors.New("a frame longer than 2^63-1 bytes")
-	errReason   = errors.New("a close reason that is not UTF-8")
+	"github.com/holdfast-ws/holdfast/internal/frame"
 )
 
 // frameScanner follows the peer's frame headers (RFC 6455, section 5.2)
@@ -22,6 +16,7 @@ type frameScanner struct {
 	state   scanState
 	payload uint64 // bytes of payload to come
 	ext     int    // bytes of extended length to come
+	least   uint64 // what its extended length has to be, in the shortest form
 	close   bool   // it is a close frame
 	key     []byte // what masks it, so far
 	closing []byte // its payload so far, unmasked
@@ -42,24 +37,24 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 	for i := 0; i < len(p); {
 		switch f.state {
 		case scanFirst:
-			f.state, f.close = scanSecond, p[i]&0x0f == opClose
+			f.state, f.close = scanSecond, p[i]&0x0f == frame.Close
 			i++
 		case scanSecond:
 			b := p[i]
 			switch masked := b&0x80 != 0; {
 			case masked && !f.masked:
-				return i, errMasked
+				return i, frame.ErrMasked
 			case !masked && f.masked:
-				return i, errUnmasked
+				return i, frame.ErrUnmasked
 			}
 			i++
 			b &= 0x7f
 			f.payload, f.ext = uint64(b), 0
 			switch b {
 			case 126:
-				f.ext = 2
+				f.ext, f.least = 2, 126
 			case 127:
-				f.ext = 8
+				f.ext, f.least = 8, 1<<16
 			}
 			if f.ext > 0 {
 				f.payload = 0
@@ -71,7 +66,10 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 			f.payload = f.payload<<8 | uint64(p[i])
 			if f.ext--; f.ext == 0 {
 				if f.payload>>63 != 0 {
-					return i, errNegative
+					return i, frame.ErrLength
+				}
+				if f.payload < f.least {
+					return i, frame.ErrNotShortest
 				}
 				f.mask()
 			}
@@ -85,7 +83,7 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 		case scanPayload:
 			n := min(f.payload, uint64(len(p)-i))
 			f.payload -= n
-			if f.close && len(f.closing)+int(n) <= maxControl {
+			if f.close && len(f.closing)+int(n) <= frame.MaxControl {
 				for _, b := range p[i : i+int(n)] {
 					if f.masked {
 						b ^= f.key[len(f.closing)%4]
@@ -93,7 +91,7 @@ func (f *frameScanner) scan(p []byte) (int, error) {
 					f.closing = append(f.closing, b)
 				}
 				if f.payload == 0 && len(f.closing) > 2 && !utf8.Valid(f.closing[2:]) {
-					return i, errReason // before coder echoes it
+					return i, frame.ErrReason // before coder echoes it
 				}
 			}
 			i += int(n)

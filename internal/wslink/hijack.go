@@ -49,7 +49,7 @@ func accept(w http.ResponseWriter, r *http.Request, o *AcceptOptions) (transport
 	if info.Subprotocol == SessionSubprotocol {
 		info.Subprotocol = ""
 	}
-	l.start(conn, u.stream, info)
+	l.start(conn, u.stream, w.Header().Get(extensionsHeader) != "", info)
 	return l, nil
 }
 

@@ -3,24 +3,18 @@
 package wslink
 
 import (
-	"compress/flate"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
-	"github.com/holdfast-ws/holdfast/internal/redact"
+	"github.com/holdfast-ws/holdfast/internal/frame"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
 )
-
-var errNotUTF8 = errors.New("text that is not UTF-8")
 
 // side is which end of the link this is. It decides who masks (RFC 6455,
 // section 5.1).
@@ -38,9 +32,11 @@ type link struct {
 	limit int64
 	pong  func(uint64)
 
-	ws     *websocket.Conn
+	ws     *websocket.Conn // nil where the frames are read and written here
 	stream *stream
 	info   *transport.Info
+
+	reader reader // Read's
 
 	readErr  error         // the first, sticky; Read's until readDone
 	readDone chan struct{} // closed once readErr is set
@@ -52,8 +48,14 @@ type link struct {
 	closeSent bool
 	closeCode uint16
 
-	pongMu  sync.Mutex
-	pongDue []byte // the payload to answer, nil for none; only the latest counts
+	// yielding asks a Write to let a close frame go first: the answer to the peer's
+	// close, or to its fault.
+	yielding atomic.Bool
+	answered bool // the close frame is that answer; Read's until readDone
+
+	pongMu    sync.Mutex
+	pongDue   []byte      // the payload to answer, nil for none; only the latest counts
+	pongWaits atomic.Bool // pongDue is not nil
 
 	mu       sync.Mutex // guards the rest
 	active   int        // calls inside coder
@@ -74,17 +76,32 @@ func newLink(s side, limit int64, pong func(uint64)) *link {
 	}
 }
 
-func (l *link) start(ws *websocket.Conn, s *stream, info *transport.Info) {
-	l.ws, l.stream, l.info = ws, s, info
+// start begins with the frames. Where compression was agreed on, they are
+// coder's; else coder has done its part and gives back what it holds.
+func (l *link) start(ws *websocket.Conn, s *stream, compressed bool, info *transport.Info) {
+	l.info = info
 	switch {
 	case info.Session:
 		l.limit = wire.MaxBatch
 	case l.limit <= 0:
 		l.limit = -1
 	}
-	ws.SetReadLimit(l.limit)
-	s.frames.masked = l.side == serverSide
-	s.armed = true
+	if compressed {
+		l.ws, l.stream = ws, s
+		ws.SetReadLimit(l.limit)
+		s.frames.masked = l.side == serverSide
+		s.armed = true
+		return
+	}
+	s.kept = true
+	ws.CloseNow()
+	l.begin(s)
+}
+
+// begin reads and writes the frames over s.
+func (l *link) begin(s *stream) {
+	l.stream = s
+	l.reader.dec = frame.NewDecoder(l.side == serverSide, l.limit)
 }
 
 // Info tells how the link was made.
@@ -100,82 +117,34 @@ func (l *link) Read(dst []byte) (transport.MessageType, []byte, error) {
 	if l.readErr != nil {
 		return 0, dst, l.readErr
 	}
-	if !l.enter() {
-		return 0, dst, net.ErrClosed
+	var typ transport.MessageType
+	var out []byte
+	var err error
+	if l.ws == nil {
+		if l.freed() {
+			return 0, dst, net.ErrClosed
+		}
+		typ, out, err = l.readFrames(dst)
+	} else {
+		if !l.enter() {
+			return 0, dst, net.ErrClosed
+		}
+		defer l.leave()
+		typ, out, err = l.readCoder(dst)
 	}
-	defer l.leave()
-	typ, out, err := l.receive(dst)
 	if err != nil {
-		l.readErr = l.explain(err)
+		l.readErr = err
 		close(l.readDone)
-		return 0, dst, l.readErr
+		return 0, dst, err
 	}
 	return typ, out, nil
 }
 
-// receive reads one message through coder.
-func (l *link) receive(dst []byte) (transport.MessageType, []byte, error) {
-	typ, r, err := l.ws.Reader(context.Background())
-	if err != nil {
-		return 0, nil, err
-	}
-	start := len(dst)
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return 0, nil, err
-		}
-	}
-	// coder takes an end of the connection inside a message for its end. Bytes
-	// are asked of the stream only while the message lacks some.
-	if l.stream.ended != nil {
-		return 0, nil, l.stream.ended
-	}
-	if typ == websocket.MessageText && !utf8.Valid(dst[start:]) {
-		return 0, nil, errNotUTF8
-	}
-	return transport.MessageType(typ), dst, nil
-}
-
-// explain turns an error of coder into what Link promises, and tells the peer
-// of a fault that coder lets pass.
-func (l *link) explain(err error) error {
-	var closed websocket.CloseError
-	var corrupt flate.CorruptInputError
-	switch {
-	case errors.As(err, &closed):
-		return &transport.CloseError{Code: uint16(closed.Code), Reason: closed.Reason}
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		return fmt.Errorf("%w of %d bytes", transport.ErrMessageTooBig, l.limit)
-	case errors.Is(err, errNotUTF8), errors.As(err, &corrupt), errors.Is(l.stream.bad, errReason):
-		_ = l.sendClose(context.Background(), 1007, "")
-		return &transport.ProtocolError{Code: 1007, Err: err}
-	case l.stream.bad != nil && errors.Is(l.stream.ended, l.stream.bad):
-		_ = l.sendClose(context.Background(), 1002, "")
-		return &transport.ProtocolError{Code: 1002, Err: l.stream.bad}
-	case errors.Is(err, context.DeadlineExceeded):
-		return err // coder's limit for control frames
-	case l.stream.ended != nil:
-		return redact.Error(l.stream.ended)
-	case errors.Is(err, net.ErrClosed):
-		return err
-	}
-	return &transport.ProtocolError{Code: 1002, Err: err} // coder has sent it
-}
-
 // Write hands messages to the network.
 func (l *link) Write(msgs []transport.Message) (n int, err error) {
-	if !l.enter() {
+	if l.freed() {
 		return 0, net.ErrClosed
 	}
-	defer l.leave()
 	if err := l.lockWriting(context.Background()); err != nil {
 		return 0, err
 	}
@@ -183,22 +152,10 @@ func (l *link) Write(msgs []transport.Message) (n int, err error) {
 	if err := l.writable(); err != nil {
 		return 0, err
 	}
-	for i, m := range msgs {
-		l.sendPong()
-		if m.Type != transport.Text && m.Type != transport.Binary {
-			l.failWriting(fmt.Errorf("a message of type %v", m.Type))
-			return i, l.writeErr
-		}
-		before := l.stream.writes.Load()
-		if err := l.ws.Write(context.Background(), websocket.MessageType(m.Type), m.Data); err != nil {
-			if l.stream.writes.Load() != before {
-				i++
-			}
-			l.failWriting(err)
-			return i, l.writeErr
-		}
+	if l.ws != nil {
+		return l.writeCoder(msgs)
 	}
-	return len(msgs), nil
+	return l.writeFrames(msgs)
 }
 
 // enter counts a call into coder; false says that the link is freed.
@@ -212,6 +169,16 @@ func (l *link) enter() bool {
 	return true
 }
 
+// freed says that Abort was called.
+func (l *link) freed() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *link) leave() { l.settle(func() { l.active-- }) }
 
 // Abort frees the link at once.
@@ -222,7 +189,7 @@ func (l *link) Abort() {
 			close(l.done)
 		}
 	})
-	l.stream.Close()
+	l.stream.cut()
 }
 
 // settle makes a change, and gives coder's resources back after it if the
@@ -236,7 +203,7 @@ func (l *link) settle(change func()) {
 		l.released = true
 	}
 	l.mu.Unlock()
-	if last {
+	if last && l.ws != nil {
 		l.ws.CloseNow()
 	}
 }

@@ -3,8 +3,11 @@
 package wslink
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -13,7 +16,13 @@ import (
 // has a timeout of its own. It is the longest record of TLS.
 const maxChunk = 16 << 10
 
-// stream is the connection under coder. All bytes pass through it, so that it
+// maxPiece is the same for TCP, where a write that was cut says how far it came.
+const maxPiece = 64 << 10
+
+// tcpUncertain says that a write that was cut may have left whole.
+const tcpUncertain = runtime.GOOS == "windows"
+
+// stream is the connection under the frames. All bytes pass through it, so that it
 // knows what coder's errors do not tell: what the network said first, and
 // whether any byte of a message may have left.
 type stream struct {
@@ -23,6 +32,9 @@ type stream struct {
 	// timeout bounds each write to conn, 0 for not: a slow link that takes some
 	// lives, one that takes nothing does not.
 	timeout time.Duration
+	// piece is what is written at once: maxChunk or more. Of more, maxChunk has
+	// to leave within the timeout.
+	piece int
 	// lastRead is when bytes last arrived, after opened.
 	lastRead atomic.Int64
 
@@ -36,6 +48,8 @@ type stream struct {
 	// armed is set once the handshake is done. Until then a Read finds the
 	// end: coder reads the body of an answer that it rejects.
 	armed bool
+	// kept says that coder's end is not the connection's.
+	kept bool
 	// hush drops what coder writes: its answer to the peer's close, when this
 	// side has sent its own already.
 	hush     atomic.Bool
@@ -44,7 +58,11 @@ type stream struct {
 }
 
 func newStream(conn, raw net.Conn, rest []byte, timeout time.Duration) *stream {
-	return &stream{conn: conn, raw: raw, opened: time.Now(), timeout: timeout, rest: append([]byte(nil), rest...)}
+	s := &stream{conn: conn, raw: raw, opened: time.Now(), timeout: timeout, piece: maxChunk, rest: append([]byte(nil), rest...)}
+	if _, ok := conn.(*net.TCPConn); ok && !tcpUncertain {
+		s.piece = maxPiece
+	}
+	return s
 }
 
 // Read implements io.Reader for coder.
@@ -65,6 +83,20 @@ func (s *stream) Read(p []byte) (int, error) {
 		err = s.bad
 	}
 	if n > 0 {
+		return n, nil
+	}
+	s.ended = err
+	return 0, err
+}
+
+// fill is Read for the frames that are read here.
+func (s *stream) fill(p []byte) (int, error) {
+	if s.ended != nil {
+		return 0, s.ended
+	}
+	n, err := s.fetch(p)
+	if n > 0 {
+		s.held = err
 		return n, nil
 	}
 	s.ended = err
@@ -98,7 +130,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return s.send(p)
 }
 
-// send writes p. After an error nothing more leaves: a frame may be cut.
+// send writes p and returns how much of it has left. After an error nothing
+// more leaves: a frame may be cut.
 func (s *stream) send(p []byte) (int, error) {
 	if err := s.writeErr.Load(); err != nil {
 		return 0, *err
@@ -112,9 +145,17 @@ func (s *stream) send(p []byte) (int, error) {
 		if s.timeout > 0 {
 			_ = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
 		}
-		n, err := s.conn.Write(p[sent:min(len(p), sent+maxChunk)])
+		end := min(len(p), sent+s.piece)
+		n, err := s.conn.Write(p[sent:end])
 		if sent += n; err != nil {
-			s.writeErr.CompareAndSwap(nil, &err)
+			if n >= maxChunk && s.piece > maxChunk && errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
+			}
+			if tcpUncertain {
+				sent = end
+			}
+			first := err // err itself would be allocated each time
+			s.writeErr.CompareAndSwap(nil, &first)
 			return sent, err
 		}
 		if sent >= len(p) {
@@ -123,5 +164,13 @@ func (s *stream) send(p []byte) (int, error) {
 	}
 }
 
-// Close closes the connection at once.
-func (s *stream) Close() error { return s.raw.Close() }
+// Close implements io.Closer for coder.
+func (s *stream) Close() error {
+	if s.kept {
+		return nil
+	}
+	return s.raw.Close()
+}
+
+// cut closes the connection at once.
+func (s *stream) cut() { s.raw.Close() }
