@@ -273,7 +273,7 @@ func (t *tally) fellBack() check {
 				"did not climb back within %s", seconds(climbWithin))
 		}
 		for _, e := range b.events {
-			c.expect(e.Kind != holdfast.EventFellBack || e.Err == nil || t.refusing(e.Time), "fell back where nothing had refused WebSocket: %v", e.Err)
+			c.expect(e.Kind != holdfast.EventFellBack || remembered(e) || t.refusing(e.Time), "fell back where nothing had refused WebSocket: %v", e.Err)
 		}
 	}
 	return c

@@ -96,7 +96,7 @@ func (j *journal) event(who string, e holdfast.Event) {
 		}
 	case holdfast.EventFellBack:
 		line.text = e.Transport + " came first, as WebSocket has failed here before"
-		if e.Err != nil {
+		if !remembered(e) {
 			line.text = fmt.Sprintf("fell back on %s: %s", e.Transport, reason(e.Err))
 		}
 	case holdfast.EventUpgraded:
@@ -184,4 +184,11 @@ func seconds(d time.Duration) string {
 		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// remembered says that an earlier failure of WebSocket made the fallback come
+// first: nothing was tried this time.
+func remembered(e holdfast.Event) bool {
+	var dial *holdfast.DialError
+	return errors.As(e.Err, &dial) && dial.Phase < holdfast.PhaseResolve
 }

@@ -189,10 +189,10 @@ func TestLogText(t *testing.T) {
 		{Kind: holdfast.EventOffline},
 		{Kind: holdfast.EventAttemptFailed, Attempt: 2, Err: &holdfast.DialError{Class: holdfast.ClassServerDown}},
 		{Kind: holdfast.EventConnected, Epoch: 3, Resumed: true, Transport: "longpoll"},
-		{Kind: holdfast.EventFellBack, Transport: "longpoll", Err: &holdfast.DialError{Class: holdfast.ClassBlocked, StatusCode: 403}},
+		{Kind: holdfast.EventFellBack, Transport: "longpoll", Err: &holdfast.DialError{Phase: holdfast.PhaseHandshake, Class: holdfast.ClassBlocked, StatusCode: 403}},
 		{Kind: holdfast.EventAttemptFailed, State: holdfast.StateConnected, Err: &holdfast.DialError{Class: holdfast.ClassBlocked}},
 		{Kind: holdfast.EventUpgraded},
-		{Kind: holdfast.EventFellBack, Transport: "longpoll"},
+		{Kind: holdfast.EventFellBack, Transport: "longpoll", Err: &holdfast.DialError{Class: holdfast.ClassBlocked}},
 		{Kind: holdfast.EventClosed, Err: errors.Join(holdfast.ErrRetriesExhausted)},
 	} {
 		e.Time = start
