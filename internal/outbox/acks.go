@@ -60,10 +60,10 @@ func (q *Queue) Ready() <-chan struct{} { return q.ready }
 func (q *Queue) Wake() { q.wake() }
 
 // TryTake is Take for a session. It does not wait, and appends the group to
-// dst; Written follows, which is also when drops are told: TryTake itself calls
+// dst, with room bytes or little more; Written follows, which is also when drops are told: TryTake itself calls
 // nobody. What is written then may be read until it is acknowledged, or as long as
 // one likes after EndAcks or a drop.
-func (q *Queue) TryTake(dst []Entry) []Entry {
+func (q *Queue) TryTake(dst []Entry, room int) []Entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.dropStale()
@@ -71,9 +71,10 @@ func (q *Queue) TryTake(dst []Entry) []Entry {
 	bytes := 0
 	for i := 0; i < q.queue.Len() && i < maxTryTake; i++ {
 		e := q.queue.At(i)
-		if bytes += e.n; i > 0 && bytes > maxGroupBytes {
+		if i > 0 && bytes >= min(room, maxGroupBytes) {
 			break
 		}
+		bytes += e.n
 		dst = append(dst, Entry{Message: e.message(), Seq: e.seq, Skip: e.skip})
 		q.taken++
 	}

@@ -23,7 +23,7 @@ func session(t *testing.T, l Limits, f func(t *testing.T, b *box)) {
 }
 
 // tryTake takes a group.
-func (b *box) tryTake() []Entry { return b.TryTake(nil) }
+func (b *box) tryTake() []Entry { return b.TryTake(nil, maxGroupBytes) }
 
 // sendAll takes a group and sends all of it.
 func (b *box) sendAll() []Entry {

@@ -97,7 +97,7 @@ func arenaRun(t *testing.T, l Limits, acks bool, rnd *rand.Rand) {
 			}
 		case 5, 6: // write
 			if acks {
-				group := q.TryTake(nil)
+				group := q.TryTake(nil, maxGroupBytes)
 				during()
 				n := 0
 				if len(group) > 0 {

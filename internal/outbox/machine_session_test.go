@@ -50,7 +50,7 @@ func (m *machine) EndAcks(t *rapid.T) {
 // tryTake is Take in a session: each message has its number, and what was dropped
 // right before it.
 func (m *machine) tryTake(t *rapid.T) {
-	group := m.q.TryTake([]Entry{{}})[1:]
+	group := m.q.TryTake([]Entry{{}}, maxGroupBytes)[1:]
 	require.Len(t, group, len(m.queue), "they are few and small")
 	before := uint64(0)
 	for i, got := range group {

@@ -345,7 +345,7 @@ func (q *Queue) Close(err error) Left {
 	q.ended = true
 	left := Left{MaybeSent: q.receipts.unproven + q.kept.Len()}
 	for i := range q.queue.Len() {
-		if e := q.queue.At(i); e.written {
+		if e := q.queue.At(i); e.written || i < q.taken {
 			left.MaybeSent++
 		} else {
 			left.Messages++

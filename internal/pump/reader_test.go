@@ -18,11 +18,9 @@ var errSourceEnd = errors.New("the source has ended")
 // between two waits.
 type source struct {
 	transport.Link
-	data    []byte
-	n       int
-	at      int
-	waits   int
-	largest int // dst that it was given while nothing was at hand
+	data []byte
+	n    int
+	at   int
 }
 
 func newSource(n, size int) *source { return &source{n: n, data: make([]byte, size)} }
@@ -39,7 +37,6 @@ func (s *source) Read(dst []byte) (transport.MessageType, []byte, error) {
 func (s *source) Peek() (int, bool) { return min(len(s.data), max(s.at, 0)), s.at >= len(s.data) }
 
 func (s *source) Await() bool {
-	s.waits++
 	s.at = max(64<<10, len(s.data))
 	return true
 }

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"math"
+
 	"github.com/holdfast-ws/holdfast/internal/deque"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 	"github.com/holdfast-ws/holdfast/transport"
@@ -31,6 +33,9 @@ func cost(n int64) int64 { return n + wire.Overhead*frames(n) }
 func (s *Session) Ready(n int) bool {
 	return s.linked && !s.closing && s.cursor > s.sent && s.offset+cost(int64(min(n, wire.MaxPayload))) <= s.edge
 }
+
+// Room is how many bytes the window has room for.
+func (s *Session) Room() int { return int(min(s.edge-s.offset, math.MaxInt32)) }
 
 // Send numbers a message. Ids rise; 0 is for messages that nobody accounts
 // for. data is shared, not copied, until it is acknowledged or dropped. Send

@@ -287,3 +287,45 @@ func TestLargeMessages(t *testing.T) {
 	go io.Copy(io.Discard, c.br)
 	check(receive(t, links))
 }
+
+// The peer's own close frame is no answer to ours, which came too late to be sent.
+func TestCloseThatCrossesTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, server := memLink(t)
+		written := make(chan error, 1)
+		go func() {
+			_, err := l.Write([]transport.Message{{Type: transport.Binary, Data: make([]byte, 2<<20)}})
+			written <- err
+		}()
+		synctest.Wait()
+		server.Write(closeFrame(1000, ""))
+		go l.Read(nil)
+		synctest.Wait() // it waits to answer
+		closed := make(chan error, 1)
+		go func() { closed <- l.Close(t.Context(), 1000, "") }()
+		synctest.Wait()
+		_, err := server.next()
+		require.NoError(t, err)
+		require.NoError(t, <-written)
+		var ce *transport.CloseError
+		require.ErrorAs(t, <-closed, &ce)
+		server.Close()
+	})
+}
+
+// A length that is not in its shortest form is refused on coder's path too.
+func TestLengthNotShortestCompressed(t *testing.T) {
+	for _, b := range []string{"\x82\x7e\x00\x7d", "\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff"} {
+		ln := listen(t, func(c net.Conn) {
+			w := answerUpgrade(c, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
+			w.Write(append([]byte(b), make([]byte, 1<<16)...))
+			w.drain()
+		})
+		r := request(t, "ws://"+ln.Addr().String())
+		r.Compression = true
+		_, _, err := dial(t, r).Read(nil)
+		var pe *transport.ProtocolError
+		require.ErrorAs(t, err, &pe)
+		assert.Equal(t, uint16(1002), pe.Code)
+	}
+}
