@@ -113,7 +113,7 @@ func (s *supervisor) join(l *live) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		l.wg.Wait()
+		l.join()
 		close(ended)
 	}()
 	select {

@@ -154,16 +154,21 @@ func (l *live) stopWriting() {
 	})
 }
 
+// join waits for the goroutines of a link that has ended.
+func (l *live) join() {
+	l.wg.Wait()
+	if l.writer != nil {
+		l.writer.Wait()
+	}
+}
+
 // abort ends the link at once and joins its goroutines, but for one that runs
 // code of the user.
 func (l *live) abort() {
 	l.stopWriting()
 	l.Abort()
 	if !l.guard.close() {
-		l.wg.Wait()
-		if l.writer != nil {
-			l.writer.Wait()
-		}
+		l.join()
 	}
 	l.conn.out.Leave(l.writer)
 	if l.at != nil {
