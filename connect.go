@@ -121,6 +121,7 @@ func (s *supervisor) join(l *live) {
 	case req := <-s.c.closing:
 		s.c.closing <- req // there is no other
 	}
+	s.c.out.Leave(l.writer)
 }
 
 // adopt takes a fresh link, and says whether the conversation goes on over it.

@@ -167,10 +167,12 @@ func (l *live) join() {
 func (l *live) abort() {
 	l.stopWriting()
 	l.Abort()
-	if !l.guard.close() {
+	if busy := l.guard.close(); !busy {
 		l.join()
+		l.conn.out.Leave(l.writer)
+	} else if l.session != nil { // a plain one's is waited for by who ends the link
+		l.conn.out.Leave(l.writer)
 	}
-	l.conn.out.Leave(l.writer)
 	if l.at != nil {
 		l.at.Detach()
 		if l.session.detached.IsZero() && l.session.end.Current() == nil {
