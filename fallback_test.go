@@ -2,8 +2,11 @@ package holdfast_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -72,6 +75,27 @@ func TestPromise10FastOverDistance(t *testing.T) {
 		c := p.dial(nil)
 		p.roundTrip(c, "hello")
 		assert.LessOrEqual(t, time.Since(began), 650*time.Millisecond)
+		require.NoError(t, c.Close())
+	})
+}
+
+// Over TLS the polls share one connection (HTTP/2), and so one handshake.
+func TestPromise10FastOverDistanceWithTLS(t *testing.T) {
+	session(t, func(p *scene) {
+		ca := newAuthority(t, time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC))
+		p.tls = &tls.Config{Certificates: []tls.Certificate{ca.issue(t, func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)
+			c.DNSNames = []string{strings.TrimSuffix(p.host(), ":80")}
+		})}}
+		p.net.SetLatency(50 * time.Millisecond)
+		p.start()
+		p.blockBy(blockades["no answer"])
+		p.url = "wss://" + p.host() + "/stream"
+		began := time.Now()
+		c := p.dial(func(o *holdfast.Options) { o.TLSConfig = trust(ca) })
+		p.roundTrip(c, "hello")
+		assert.LessOrEqual(t, time.Since(began), 950*time.Millisecond)
+		t.Log(time.Since(began))
 		require.NoError(t, c.Close())
 	})
 }

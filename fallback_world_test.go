@@ -3,6 +3,7 @@ package holdfast_test
 import (
 	"context"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -35,6 +36,7 @@ type scene struct {
 	network *holdfasttest.Network
 	echo    func(ctx context.Context, s *server.Session) error
 	options *server.Options
+	tls     *tls.Config // nil: none
 
 	block atomic.Pointer[func(w http.ResponseWriter, r *http.Request)] // nil lets WebSocket through
 	polls atomic.Int64                                                 // requests that are no upgrade
@@ -85,6 +87,11 @@ func (p *scene) start() {
 	p.mu.Lock()
 	p.server, p.http = s, h
 	p.mu.Unlock()
+	if p.tls != nil {
+		h.TLSConfig = p.tls.Clone()
+		go func() { _ = h.ServeTLS(l, "", "") }()
+		return
+	}
 	go func() { _ = h.Serve(l) }()
 }
 
