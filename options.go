@@ -127,7 +127,8 @@ type Options struct {
 	Session SessionMode
 
 	// Fallback is a transport for where WebSocket is blocked, such as
-	// fallback.LongPoll. Only its first element is used.
+	// fallback.LongPoll. Several are tried in turn, each when the one before has
+	// failed.
 	//
 	// Beside a ws or wss URL it is raced: it starts when WebSocket has failed, or
 	// has not been welcomed within 0.3 s to 1.5 s, by the distance. WebSocket
@@ -142,7 +143,8 @@ type Options struct {
 	// one to the other without loss; without one, the probe's link takes the
 	// place of the fallback's, and Message.Epoch grows.
 	//
-	// For an http or https URL it is the transport, and no WebSocket is tried.
+	// For an http or https URL its first element is the transport, and no WebSocket
+	// is tried.
 	//
 	// fallback.LongPoll carries sessions only: with SessionOff it is refused, and in
 	// a browser it needs SessionRequire. fallback.PlainPoll has none, and is no
