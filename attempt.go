@@ -211,7 +211,7 @@ func (a *attempt) attach(cand *candidate, epoch uint64) (*live, error) {
 	}
 	if err := a.onConnect(l); err != nil {
 		l.abort()
-		l.wg.Wait() // whoever gives the attempt up does not wait for it
+		l.join() // whoever gives the attempt up does not wait for it
 		c.in.Release(true)
 		a.end()
 		a.forget(err)
