@@ -19,7 +19,7 @@ func TestPackageServerServesPlainClients(t *testing.T) {
 	s := server.New(func(ctx context.Context, s *server.Session) error {
 		for m, err := range s.Messages(ctx) {
 			if err != nil {
-				return nil //nolint:nilerr // the client has gone
+				return nil // the client has gone
 			}
 			if err := s.Send(ctx, m.Type, m.Data); err != nil {
 				return err

@@ -84,15 +84,15 @@ func (e *End) wanted() bool {
 // a window that reopens is told.
 func (e *End) armAck() {
 	e.watchRoom()
-	if e.at == nil || e.ackTimer != nil || !e.owed && !e.s.AckPending() {
+	if e.at == nil || e.ackTimer != nil || !e.s.AckPending() {
 		return
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(ackDelay, func() {
 		e.mu.Lock()
-		due := e.ackTimer == timer && (e.owed || e.s.AckPending())
+		due := e.ackTimer == timer && e.s.AckPending()
 		if e.ackTimer == timer {
-			e.ackTimer, e.owed = nil, false
+			e.ackTimer = nil
 		}
 		if due {
 			e.s.AckNow()
@@ -234,7 +234,6 @@ func (a *Attachment) Poll() []byte {
 	}
 	e.s.SetHeld(int64(e.c.In.Held()))
 	frames := e.s.Poll()
-	e.owed = false
 	if e.watchRoom() {
 		e.c.Out.Wake()
 	}

@@ -57,7 +57,6 @@ type End struct {
 	closing   *wire.ClosePayload // to be sent after all
 	peerClose wire.ClosePayload
 	ackTimer  *time.Timer
-	owed      bool // an ACK, whether or not anything was received
 	parted    bool // both directions are closed
 	parting   bool // and the peer is still to be told so
 	heard     heard
@@ -118,10 +117,8 @@ func (e *End) Attached(p wire.AttachPayload, answered bool) (*Attachment, error)
 		e.mu.Unlock()
 		return nil, err
 	}
-	// What the last link was to tell may be lost with it. On this one it is told at
-	// once, but a poll would be at an end then: there the ACK waits for a send to
+	// A poll that is answered is at an end: there the ACK waits for a send to
 	// answer, or its time.
-	e.owed = answered
 	if !answered {
 		e.s.AckNow()
 	}

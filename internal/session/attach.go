@@ -24,8 +24,8 @@ func (s *Session) Attach(w wire.WelcomePayload) (attachment uint64, err error) {
 // Attached makes the candidate that ATTACH came on the server's link. The error
 // is ErrStale when the number is not higher than the present one, or a
 // *Violation when the client wants what was never sent: then nothing has
-// changed. On a link that streams, AckNow is to follow, which tells the client
-// where to go on; in polling the answer to its next send does.
+// changed. An ACK is pending then. On a link that streams, AckNow is to follow; in
+// polling the answer to the client's next send does it.
 func (s *Session) Attached(p wire.AttachPayload) error {
 	if p.Attachment <= s.attachment {
 		return ErrStale
@@ -35,6 +35,7 @@ func (s *Session) Attached(p wire.AttachPayload) error {
 	}
 	s.link(p.Attachment, p.RecvNext, p.Window)
 	s.answered = true // by ATTACH: only a client's is still to be answered
+	s.unacked = true  // what the last link was to tell may be lost with it
 	return nil
 }
 

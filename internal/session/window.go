@@ -103,8 +103,8 @@ func (s *Session) appendAck(dst []byte) []byte {
 	return s.control(dst, wire.Ack, wire.AckPayload{RecvNext: s.recvNext, Window: s.grant()}.Append(s.scratch[:0]))
 }
 
-// AckPending says that something was received that is not acknowledged and
-// whose ACK is not yet due: acknowledge it within 250 ms, with AckNow.
+// AckPending says that something is not acknowledged, as far as the peer is known
+// to have heard, and its ACK not yet due: acknowledge it within 250 ms, with AckNow.
 func (s *Session) AckPending() bool { return s.unacked && !s.ackDue }
 
 // AckNow makes an ACK due.
