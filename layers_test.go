@@ -28,12 +28,15 @@ const module = "github.com/holdfast-ws/holdfast"
 // only, so two packages of one floor do not know each other. Names are
 // reserved here before their packages exist.
 var floors = [][]string{
-	{"transport", "internal/chunk", "internal/deque", "internal/frame", "internal/liveness", "internal/memnet", "internal/netns", "internal/redact", "internal/verdict", "internal/wire"},
+	{"transport", "internal/chunk", "internal/deque", "internal/frame", "internal/liveness", "internal/memnet", "internal/netns", "internal/redact", "internal/registry", "internal/verdict", "internal/wire"},
 	{"internal/credential", "internal/diagnose", "internal/inbox", "internal/netwatch", "internal/outbox"},
 	{"internal/session", "internal/wslink"},
 	{"internal/pump"},
 	{"."},
 	{"fallback", "holdfasttest", "server"},
+	{"debugpage", "doctor"},
+	{"cmd/holdfast/internal/cli"},
+	{"cmd/holdfast/internal/*"},
 	{"cmd/*", "examples/*"},
 }
 
@@ -45,6 +48,7 @@ var dependencies = map[string][]string{
 	"github.com/cenkalti/backoff/v4": nil,
 	"golang.org/x/net":               nil,
 	"golang.org/x/sys":               nil,
+	"golang.org/x/term":              {"cmd/holdfast/internal/connect"},
 }
 
 // testDependencies are for tests, and for packages that only tests import.
@@ -122,7 +126,9 @@ func TestForbidden(t *testing.T) {
 		{"internal/netwatch", library, "golang.org/x/sys/unix", true},
 		{"internal/netns", library, "github.com/stretchr/testify/require", true},
 		{"server", library, module, true},
-		{"cmd/holdfast", library, module + "/holdfasttest", true},
+		{"cmd/holdfast", library, module + "/cmd/holdfast/internal/demo", true},
+		{"cmd/holdfast/internal/demo", library, module + "/holdfasttest", true},
+		{"cmd/holdfast/internal/connect", library, "golang.org/x/term", true},
 		{"examples/echo", library, module, true},
 		{"examples/echo", test, "github.com/stretchr/testify/require", true},
 		{".", test, module + "/holdfasttest", true},
@@ -152,6 +158,8 @@ func TestForbidden(t *testing.T) {
 		{"examples/echo", library, module + "/internal/memnet", false},
 		{"examples/echo", library, module + "/examples/graceful", false},
 		{"cmd/holdfast", library, module + "/examples/echo", false},
+		{"cmd/holdfast/internal/demo", library, module + "/cmd/holdfast/internal/connect", false},
+		{"cmd/holdfast", library, "golang.org/x/term", false},
 	}
 	for _, tt := range tests {
 		why := forbidden(tt.dir, tt.inTest, tt.imported)

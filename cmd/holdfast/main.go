@@ -1,59 +1,53 @@
-// Command holdfast shows and checks what the library does.
+// Command holdfast shows, tries and checks connections.
 //
 //	holdfast demo    a server, clients and faults in one process
 //	holdfast help    what there is
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"os"
-)
 
-// Exit codes of every command.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitInterrupted = 130
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/demo"
 )
 
 // command is one of the words that may follow holdfast.
 type command struct {
 	name  string
 	about string
-	run   func(args []string, stdout, stderr io.Writer) int
+	run   func(args []string, s cli.Streams) int
 }
 
 var commands = []command{
-	{"demo", "a server, clients and faults in one process, drawn live, with a tally", runDemo},
+	{"demo", "a server, clients and faults in one process, drawn live, with a tally", demo.Run},
 }
 
-func main() { os.Exit(holdfastMain(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	os.Exit(run(os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
 
-func holdfastMain(args []string, stdout, stderr io.Writer) int {
+func run(args []string, s cli.Streams) int {
 	if len(args) == 0 {
-		fmt.Fprint(stderr, overview())
-		return exitUsage
+		fmt.Fprint(s.Err, overview())
+		return cli.ExitUsage
 	}
 	name, args := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
 		if len(args) == 0 {
-			fmt.Fprint(stdout, overview())
-			return exitOK
+			fmt.Fprint(s.Out, overview())
+			return cli.ExitOK
 		}
 		name, args = args[0], []string{"-help"}
 	}
 	for _, c := range commands {
 		if c.name == name {
-			return c.run(args, stdout, stderr)
+			return c.run(args, s)
 		}
 	}
-	fmt.Fprintf(stderr, "holdfast: there is no command %q; holdfast help lists them\n", name)
-	return exitUsage
+	fmt.Fprintf(s.Err, "holdfast: there is no command %q; holdfast help lists them\n", name)
+	return cli.ExitUsage
 }
 
 func overview() string {
@@ -62,14 +56,4 @@ func overview() string {
 		s += fmt.Sprintf("  %-8s  %s\n", c.name, c.about)
 	}
 	return s + fmt.Sprintf("  %-8s  %s\n", "help", "this text; holdfast help COMMAND tells more of one")
-}
-
-// usage deals with the error of a command's flags. Asking for help is not one.
-func usage(name, help string, err error, stdout, stderr io.Writer) int {
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, help)
-		return exitOK
-	}
-	fmt.Fprintf(stderr, "holdfast %s: %v\nholdfast help %s lists the flags\n", name, err, name)
-	return exitUsage
 }

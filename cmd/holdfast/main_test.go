@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"demo", "now"}, 2, "", `unexpected argument "now"`},
 	} {
 		var stdout, stderr bytes.Buffer
-		assert.Equal(t, c.code, holdfastMain(c.args, &stdout, &stderr), "%q", c.args)
+		assert.Equal(t, c.code, run(c.args, cli.Streams{Out: &stdout, Err: &stderr}), "%q", c.args)
 		for _, s := range []struct{ want, got string }{{c.stdout, stdout.String()}, {c.stderr, stderr.String()}} {
 			if s.want == "" {
 				assert.Empty(t, s.got, "%q", c.args)
@@ -51,19 +53,4 @@ func TestHelpListsWhatThereIs(t *testing.T) {
 	for _, c := range commands {
 		assert.Contains(t, overview(), c.name)
 	}
-	for _, f := range faults {
-		assert.Contains(t, demoHelp(), f.about)
-	}
-}
-
-// TestDemoOverTCP runs the command itself, on a loopback port.
-func TestDemoOverTCP(t *testing.T) {
-	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	code := holdfastMain([]string{"demo", "--duration", "5s", "--faults", "reset,close1012", "--seed", "2"}, &stdout, &stderr)
-	assert.Equal(t, exitOK, code, "%s", stdout.String())
-	assert.Empty(t, stderr.String())
-	assert.Contains(t, stdout.String(), "link lost")
-	assert.Contains(t, stdout.String(), "1012 service restart")
-	assert.Contains(t, stdout.String(), "Every promise held")
 }

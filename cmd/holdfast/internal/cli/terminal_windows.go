@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// terminalSize returns columns and lines; false if f is no console.
-func terminalSize(f *os.File) (width, height int, ok bool) {
+// TerminalSize returns columns and lines; false if f is no console.
+func TerminalSize(f *os.File) (width, height int, ok bool) {
 	var info windows.ConsoleScreenBufferInfo
 	if windows.GetConsoleScreenBufferInfo(windows.Handle(f.Fd()), &info) != nil {
 		return 0, 0, false

@@ -1,12 +1,14 @@
-package main
+package demo
 
 import (
 	"fmt"
 	"io"
+
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 )
 
 // report writes the tally. color puts colours in, if there are any.
-func (t *tally) report(w io.Writer, c palette) {
+func (t *tally) report(w io.Writer, c cli.Palette) {
 	fmt.Fprintf(w, "\nTally of %s, seed %d\n\n", seconds(t.took), t.seed)
 	line := func(group, what string, value func(b *books) string) {
 		fmt.Fprintf(w, "  %-18s%-16s", group, what)
@@ -42,10 +44,10 @@ func (t *tally) report(w io.Writer, c palette) {
 	fmt.Fprintln(w)
 	for _, check := range t.checks {
 		if len(check.faults) == 0 {
-			fmt.Fprintf(w, "  %s %s\n", c.paint(green, "✓"), check.promise)
+			fmt.Fprintf(w, "  %s %s\n", c.Paint(cli.Green, "✓"), check.promise)
 			continue
 		}
-		fmt.Fprintf(w, "  %s %s\n", c.paint(red, "✗"), check.promise)
+		fmt.Fprintf(w, "  %s %s\n", c.Paint(cli.Red, "✗"), check.promise)
 		for i, f := range check.faults {
 			if i == maxFaultsShown {
 				fmt.Fprintf(w, "      and %d more\n", len(check.faults)-i)
@@ -56,14 +58,14 @@ func (t *tally) report(w io.Writer, c palette) {
 	}
 	fmt.Fprintln(w)
 	if t.held() {
-		fmt.Fprintf(w, "%s\n", c.paint(green, fmt.Sprintf("Every promise held: %d of %d.", len(t.checks), len(t.checks))))
+		fmt.Fprintf(w, "%s\n", c.Paint(cli.Green, fmt.Sprintf("Every promise held: %d of %d.", len(t.checks), len(t.checks))))
 		return
 	}
 	failed := 0
 	for _, check := range t.checks {
 		failed += min(len(check.faults), 1)
 	}
-	fmt.Fprintf(w, "%s Run it again with --seed %d.\n", c.paint(red, fmt.Sprintf("%d of %d promises did not hold.", failed, len(t.checks))), t.seed)
+	fmt.Fprintf(w, "%s Run it again with --seed %d.\n", c.Paint(cli.Red, fmt.Sprintf("%d of %d promises did not hold.", failed, len(t.checks))), t.seed)
 }
 
 const maxFaultsShown = 5

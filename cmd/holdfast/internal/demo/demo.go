@@ -1,4 +1,6 @@
-package main
+// Package demo is the command holdfast demo: a server, clients and faults in one
+// process.
+package demo
 
 import (
 	"context"
@@ -15,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 	"github.com/holdfast-ws/holdfast/holdfasttest"
 )
 
@@ -100,13 +103,13 @@ flag; 130 stopped by Ctrl-C or SIGTERM while every promise held.
 	return b.String()
 }
 
-// runDemo is the command.
-func runDemo(args []string, stdout, stderr io.Writer) int {
+// Run is the command.
+func Run(args []string, out cli.Streams) int {
 	s, err := demoFlags(args)
 	if err != nil {
-		return usage("demo", demoHelp(), err, stdout, stderr)
+		return cli.Usage("demo", demoHelp(), err, out)
 	}
-	v := newView(stdout, s)
+	v := newView(out.Out, s)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() {
@@ -116,17 +119,17 @@ func runDemo(args []string, stdout, stderr io.Writer) int {
 	t, err := newDemo(s, loopback).run(ctx, v)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "holdfast demo: %v\n", err)
+		fmt.Fprintf(out.Err, "holdfast demo: %v\n", err)
 	case !t.held():
-		return exitFailed
+		return cli.ExitFailed
 	}
 	switch {
 	case ctx.Err() != nil:
-		return exitInterrupted
+		return cli.ExitInterrupted
 	case err != nil:
-		return exitFailed
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // demo is one run.

@@ -1,9 +1,9 @@
 //go:build !unix && !windows
 
-package main
+package cli
 
 import "os"
 
-func terminalSize(*os.File) (width, height int, ok bool) { return 0, 0, false }
+func TerminalSize(*os.File) (width, height int, ok bool) { return 0, 0, false }
 
 func enableEscapes(*os.File) bool { return false }

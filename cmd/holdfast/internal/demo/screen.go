@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -8,30 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 )
-
-// palette says whether there are colours.
-type palette bool
-
-// color is an SGR parameter (ECMA-48, section 8.3.117).
-type color string
-
-const (
-	bold   color = "1"
-	dim    color = "2"
-	red    color = "31"
-	green  color = "32"
-	yellow color = "33"
-	blue   color = "34"
-	cyan   color = "36"
-)
-
-func (p palette) paint(c color, s string) string {
-	if !p || c == "" || s == "" {
-		return s
-	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
-}
 
 // What a terminal is told.
 const (
@@ -110,7 +88,7 @@ func (s *screen) picture(now sample, width int) []string {
 	}
 	lines := []string{
 		"",
-		palette(true).paint(bold, spread(title, clock, width)),
+		cli.Palette(true).Paint(cli.Bold, spread(title, clock, width)),
 		"",
 	}
 	bar := width - 2
@@ -149,7 +127,7 @@ func laneLine(l laneSample, width int) string {
 	if l.state != holdfast.StateConnected {
 		dot = "○"
 	}
-	return palette(true).paint(bold, head) + " " + palette(true).paint(c, dot+" "+state) +
+	return cli.Palette(true).Paint(cli.Bold, head) + " " + cli.Palette(true).Paint(c, dot+" "+state) +
 		strings.Repeat(" ", max(0, room-3-columns(state))) + tail
 }
 
@@ -175,12 +153,12 @@ func spread(left, right string, width int) string {
 
 // logLine is an entry as the log shows it.
 func logLine(e entry, width int) string {
-	p := palette(true)
+	p := cli.Palette(true)
 	at := fmt.Sprintf("%7.2f  ", e.at.Seconds())
 	if e.who == "" {
-		return p.paint(dim, at) + p.paint(cyan+";1", cut("▼ "+e.text, width-columns(at)))
+		return p.Paint(cli.Dim, at) + p.Paint(cli.Cyan+";1", cut("▼ "+e.text, width-columns(at)))
 	}
 	who := fmt.Sprintf("  %-14s ", e.who)
-	c := map[mood]color{good: green, bad: red, away: blue}[e.mood]
-	return p.paint(dim, at+who) + p.paint(c, cut(e.text, width-columns(at)-columns(who)))
+	c := map[mood]cli.Color{good: cli.Green, bad: cli.Red, away: cli.Blue}[e.mood]
+	return p.Paint(cli.Dim, at+who) + p.Paint(c, cut(e.text, width-columns(at)-columns(who)))
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package cli
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalSize returns columns and lines; false if f is no terminal. One that
+// TerminalSize returns columns and lines; false if f is no terminal. One that
 // does not know its size counts as 80 by 24.
-func terminalSize(f *os.File) (width, height int, ok bool) {
+func TerminalSize(f *os.File) (width, height int, ok bool) {
 	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
 		return 0, 0, false

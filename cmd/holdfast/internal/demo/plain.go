@@ -1,9 +1,11 @@
-package main
+package demo
 
 import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 )
 
 // statusEvery is how often plain output tells how things stand.
@@ -37,7 +39,7 @@ func (p *plain) show(s sample, news []entry) {
 	}
 }
 
-func (p *plain) end(t *tally) { t.report(p.w, palette(false)) }
+func (p *plain) end(t *tally) { t.report(p.w, cli.Palette(false)) }
 
 func (p *plain) interrupted() {}
 

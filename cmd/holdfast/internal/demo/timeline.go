@@ -1,14 +1,16 @@
-package main
+package demo
 
 import (
 	"strings"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
 )
 
 // How a cell looks: without its colour too.
 var (
 	cellGlyphs = [...]string{cellConnected: "█", cellFallback: "▄", cellIdle: "·", cellOffline: "░", cellRetrying: "▒", cellSilent: "▓"}
-	cellColors = [...]color{cellConnected: green, cellFallback: green, cellIdle: dim, cellOffline: blue, cellRetrying: yellow, cellSilent: red}
+	cellColors = [...]cli.Color{cellConnected: cli.Green, cellFallback: cli.Green, cellIdle: cli.Dim, cellOffline: cli.Blue, cellRetrying: cli.Yellow, cellSilent: cli.Red}
 	cellNames  = [...]string{cellConnected: "connected", cellFallback: "long polling", cellIdle: "closed", cellOffline: "offline", cellRetrying: "retrying", cellSilent: "silent"}
 )
 
@@ -19,7 +21,7 @@ func drawBar(cells []cell, width int, total time.Duration) string {
 	var run strings.Builder // of one kind
 	var kind cell
 	flush := func() {
-		b.WriteString(palette(true).paint(cellColors[kind], run.String()))
+		b.WriteString(cli.Palette(true).Paint(cellColors[kind], run.String()))
 		run.Reset()
 	}
 	for x := range width {
@@ -59,7 +61,7 @@ func drawMarks(marks []mark, width int, total time.Duration) []string {
 	}
 	drawn := make([]string, len(lines))
 	for i, l := range lines {
-		drawn[i] = palette(true).paint(cyan, strings.TrimRight(string(l), " "))
+		drawn[i] = cli.Palette(true).Paint(cli.Cyan, strings.TrimRight(string(l), " "))
 	}
 	return drawn
 }
@@ -76,7 +78,7 @@ func legend(width int) string {
 		if used += columns(text); used > width {
 			break
 		}
-		s += palette(true).paint(cellColors[c], " "+cellGlyphs[c]) + palette(true).paint(dim, " "+cellNames[c]+" ")
+		s += cli.Palette(true).Paint(cellColors[c], " "+cellGlyphs[c]) + cli.Palette(true).Paint(cli.Dim, " "+cellNames[c]+" ")
 	}
 	return s
 }
