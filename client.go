@@ -39,7 +39,8 @@ type Conn struct {
 	requested bool          // a close was asked for
 	changed   chan struct{} // closed and replaced at each change of state
 	state     State
-	link      *live // while connected
+	link      *live  // while connected
+	endpoint  string // in use, or the next attempt's
 	epoch     uint64
 	rtt       time.Duration
 	connects  uint64
@@ -98,7 +99,7 @@ func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Conn{opts: o, jar: o.Jar, obs: newObserver(o), reconnect: make(chan struct{}, 1), goneAway: make(chan struct{}, 1), closing: make(chan *closeRequest, 1),
+	c := &Conn{opts: o, jar: o.Jar, reconnect: make(chan struct{}, 1), goneAway: make(chan struct{}, 1), closing: make(chan *closeRequest, 1),
 		ended: make(chan struct{}), changed: make(chan struct{})}
 	switch c.jar {
 	case nil:
@@ -125,6 +126,8 @@ func newConn(ctx context.Context, rawURL string, opts *Options) (*Conn, error) {
 	}
 	runCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.closeNow = cancel
+	c.endpoint = endpoints[0].name
+	c.obs = newObserver(o, c)
 	s := &supervisor{c: c, ctx: runCtx, opts: o, network: network, changes: network.Changes(runCtx),
 		retry: newRetry(o.Retry, nil), endpoints: endpoints}
 	go s.run(cancel)
@@ -398,7 +401,7 @@ func (c *Conn) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Stats{
-		State: c.state, Epoch: c.epoch, RTT: c.rtt, Connects: c.connects, Attempts: c.attempts,
+		State: c.state, Endpoint: c.endpoint, Epoch: c.epoch, RTT: c.rtt, Connects: c.connects, Attempts: c.attempts,
 		ConsecutiveFailures: uint64(c.failures), LastError: c.lastErr,
 		MessagesSent: out.Sent, BytesSent: out.SentBytes, Dropped: out.Dropped, Unknown: out.Unknown,
 		Queued: out.Queued, QueuedBytes: out.QueuedBytes, Unacknowledged: out.Unacknowledged,
@@ -449,8 +452,6 @@ func (c *Conn) current() *live {
 // pong is Request.OnPong.
 func (c *Conn) pong(id uint64) {
 	if rtt, ok := c.out.Pong(id); ok {
-		c.mu.Lock()
-		c.rtt = rtt
-		c.mu.Unlock()
+		c.measured(rtt)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/holdfast-ws/holdfast/internal/registry"
 )
 
 // Event is something that happened to a Conn.
@@ -108,9 +110,10 @@ func (k EventKind) routine() bool {
 
 const maxEvents = 1024
 
-// observer hands events to the Logger and OnEvent, in order. Its goroutine lives
-// only while there are events; at most one runs.
+// observer hands events to those who watch the process, the Logger and OnEvent, in
+// order. Its goroutine lives only while there are events; at most one runs.
 type observer struct {
+	member  *registry.Member
 	logger  *slog.Logger
 	onEvent func(Event)
 	done    chan struct{} // closed after EventClosed
@@ -121,8 +124,9 @@ type observer struct {
 	closed  bool
 }
 
-func newObserver(o *Options) *observer {
-	return &observer{logger: o.Logger, onEvent: o.OnEvent, done: make(chan struct{})}
+// newObserver makes c a member of the registry, until the last event.
+func newObserver(o *Options, c *Conn) *observer {
+	return &observer{member: registry.Add(c), logger: o.Logger, onEvent: o.OnEvent, done: make(chan struct{})}
 }
 
 // emit queues an event; it never blocks.
@@ -133,9 +137,9 @@ func (b *observer) emit(e Event) {
 		return
 	}
 	b.closed = e.Kind == EventClosed
-	if b.logger == nil && b.onEvent == nil {
+	if b.logger == nil && b.onEvent == nil && !b.running && !registry.Watched() {
 		if b.closed {
-			close(b.done)
+			b.end()
 		}
 		return
 	}
@@ -172,15 +176,17 @@ func (b *observer) run() {
 		b.mu.Lock()
 		if len(b.queue) == 0 {
 			b.running, b.queue = false, nil
-			if b.closed {
-				close(b.done)
-			}
+			closed := b.closed
 			b.mu.Unlock()
+			if closed {
+				b.end()
+			}
 			return
 		}
 		e := b.queue[0]
 		b.queue = b.queue[1:]
 		b.mu.Unlock()
+		b.member.Event(e)
 		if b.logger != nil {
 			b.log(e)
 		}
@@ -188,6 +194,12 @@ func (b *observer) run() {
 			b.onEvent(e)
 		}
 	}
+}
+
+// end follows EventClosed.
+func (b *observer) end() {
+	b.member.Remove()
+	close(b.done)
 }
 
 func (b *observer) log(e Event) {

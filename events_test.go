@@ -65,7 +65,7 @@ func (b *observer) ended() bool {
 func TestEventsComeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
-		b := newObserver(&Options{OnEvent: s.on})
+		b := newObserver(&Options{OnEvent: s.on}, nil)
 		for i := 1; i <= 500; i++ {
 			b.emit(Event{Kind: EventKind(i % int(EventClosed)), Count: i})
 			if i%100 == 0 {
@@ -92,7 +92,7 @@ func TestEventsAreToldOneAtATime(t *testing.T) {
 			time.Sleep(time.Second)
 			inside--
 			assert.Zero(t, inside)
-		}})
+		}}, nil)
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
@@ -110,7 +110,7 @@ func TestEventsAreToldOneAtATime(t *testing.T) {
 func TestDoneComesAfterTheLastCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{gate: make(chan struct{})}
-		b := newObserver(&Options{OnEvent: s.on})
+		b := newObserver(&Options{OnEvent: s.on}, nil)
 		b.emit(Event{Kind: EventConnected})
 		b.emit(Event{Kind: EventClosed})
 		assert.False(t, b.ended())
@@ -120,7 +120,7 @@ func TestDoneComesAfterTheLastCallback(t *testing.T) {
 		assert.True(t, b.ended())
 	})
 	synctest.Test(t, func(t *testing.T) { // nobody listens
-		b := newObserver(&Options{})
+		b := newObserver(&Options{}, nil)
 		b.emit(Event{Kind: EventConnected})
 		assert.False(t, b.ended())
 		b.emit(Event{Kind: EventClosed})
@@ -137,7 +137,7 @@ func TestOnEventMayEmit(t *testing.T) {
 			if e.Kind == EventConnected {
 				b.emit(Event{Kind: EventClosed}) // as Close from inside does
 			}
-		}})
+		}}, nil)
 		b.emit(Event{Kind: EventConnected})
 		assert.True(t, b.ended())
 		assert.Equal(t, []EventKind{EventConnected, EventClosed}, kinds)
@@ -147,7 +147,7 @@ func TestOnEventMayEmit(t *testing.T) {
 func TestRoutineEventsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{gate: make(chan struct{})}
-		b := newObserver(&Options{OnEvent: s.on})
+		b := newObserver(&Options{OnEvent: s.on}, nil)
 		b.emit(Event{Kind: EventConnecting, Count: -1})
 		synctest.Wait() // it is in the callback and out of the queue
 		n := 0
@@ -180,7 +180,7 @@ func TestRoutineEventsGiveWay(t *testing.T) {
 func TestOldestGivesWayWhereNoneIsRoutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{gate: make(chan struct{})}
-		b := newObserver(&Options{OnEvent: s.on})
+		b := newObserver(&Options{OnEvent: s.on}, nil)
 		b.emit(Event{Kind: EventGap})
 		synctest.Wait()
 		for i := 1; i <= 2*maxEvents; i++ {
@@ -199,7 +199,7 @@ func TestOrderSurvivesDrops(t *testing.T) {
 		b := newObserver(&Options{OnEvent: func(e Event) {
 			time.Sleep(time.Millisecond)
 			s.on(e)
-		}})
+		}}, nil)
 		random := rand.New(rand.NewPCG(1, 2))
 		const n = 10 * maxEvents
 		for i := range n {
@@ -251,7 +251,7 @@ func TestLogRecords(t *testing.T) {
 					}
 					return a
 				},
-			}))})
+			}))}, nil)
 			b.emit(c.event)
 			synctest.Wait()
 			assert.Equal(t, c.want, strings.TrimSpace(out.String()))
@@ -265,7 +265,7 @@ func TestLogComesBeforeTheCallback(t *testing.T) {
 		b := newObserver(&Options{
 			Logger:  slog.New(slog.NewTextHandler(&out, nil)),
 			OnEvent: func(e Event) { assert.Contains(t, out.String(), e.Kind.String()) },
-		})
+		}, nil)
 		b.emit(Event{Kind: EventConnected})
 		b.emit(Event{Kind: EventClosed})
 		<-b.done

@@ -135,6 +135,7 @@ func (c *Conn) measured(rtt time.Duration) {
 	c.mu.Lock()
 	c.rtt = rtt
 	c.mu.Unlock()
+	c.obs.member.RTT(rtt)
 }
 
 // goAway hears that the server wants another link.

@@ -5,9 +5,12 @@ import "time"
 // Stats is a snapshot of a Conn. Counts are since Dial.
 type Stats struct {
 	// State, Transport ("websocket", …; "" between links) and Epoch are the
-	// present ones. ConnectedSince is when the link came up; zero between links.
+	// present ones. Endpoint is the URL in use, or that of the next attempt,
+	// without user-info and query values. ConnectedSince is when the link came up;
+	// zero between links.
 	State          State
 	Transport      string
+	Endpoint       string
 	Epoch          uint64
 	ConnectedSince time.Time
 	// RTT is the last round trip that a ping measured; 0 before the first.

@@ -107,6 +107,10 @@ func (s *supervisor) publish() {
 	s.countGaps()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endpoint = s.endpoints[s.at].name
+	if s.link != nil {
+		c.endpoint = s.link.endpoint.name
+	}
 	c.link, c.epoch, c.failures, c.lastErr, c.redialled = s.link, max(c.epoch, s.epoch), s.retry.failures, s.lastErr, s.redials
 	if s.state == StateClosed {
 		c.err = s.end
