@@ -20,18 +20,19 @@ const (
 
 // serve is StateConnected: messages flow until the link ends.
 func (s *supervisor) serve() input {
-	probe := s.probeTimer()
-	defer probe.Stop()
-	proven := newStoppedTimer() // runs out when WebSocket has lived
-	defer proven.Stop()
-	s.watchProof(proven)
+	var probe alarm // when WebSocket is to be tried again
+	defer probe.stop()
+	s.restartProbes(&probe)
+	var proven alarm // when WebSocket has lived
+	defer proven.stop()
+	s.watchProof(&proven)
 	life := liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
-	lifeTimer := newStoppedTimer()
-	defer lifeTimer.Stop()
-	quiet := newStoppedTimer() // runs out when the network has been quiet after a change
-	defer quiet.Stop()
+	var check alarm // when life is to be looked at
+	defer check.stop()
+	var quiet alarm // when the network has been quiet after a change
+	defer quiet.stop()
 	var changing time.Time // when the changes began
-	s.checkLife(&life, lifeTimer)
+	s.checkLife(&life, &check)
 	for {
 		select {
 		case err := <-s.link.failed:
@@ -41,26 +42,26 @@ func (s *supervisor) serve() input {
 			return s.lost(closeError(err), life.Changed() || !changing.IsZero())
 		case <-s.link.peerClosed():
 			return s.peerClosed()
-		case <-probe.C:
+		case <-probe.rings():
 			s.probeWebSocket()
 		case <-s.c.goneAway:
 			s.replace()
 		case <-s.probe.over():
 			before := s.link
-			in, ended := s.probed(probe)
+			in, ended := s.probed(&probe)
 			if ended {
 				return in
 			}
 			if s.link != before {
-				s.watchProof(proven)
+				s.watchProof(&proven)
 				life = liveness.Liveness{Interval: s.opts.Keepalive.Interval, Timeout: s.opts.Keepalive.Timeout}
-				s.checkLife(&life, lifeTimer)
+				s.checkLife(&life, &check)
 			}
-		case <-proven.C:
+		case <-proven.rings():
 			verdict.Process().Worked(*s.path(s.link.endpoint), time.Now())
 			s.probes.Reset()
-		case <-lifeTimer.C:
-			if !s.checkLife(&life, lifeTimer) {
+		case <-check.rings():
+			if !s.checkLife(&life, &check) {
 				return s.lost(&CloseError{Code: StatusAbnormalClosure, Err: ErrNoPong}, life.Changed())
 			}
 		case _, ok := <-s.changes:
@@ -71,19 +72,19 @@ func (s *supervisor) serve() input {
 			if changing.IsZero() {
 				changing = now
 			}
-			quiet.Reset(min(quietTime, max(0, maxQuietTime-now.Sub(changing))))
-		case <-quiet.C:
+			quiet.set(min(quietTime, max(0, maxQuietTime-now.Sub(changing))))
+		case <-quiet.rings():
 			changing = time.Time{}
 			s.emit(Event{Kind: EventNetworkChanged})
 			if in, ended := s.networkChanged(); ended {
 				return in
 			}
 			s.probes.Reset()
-			s.restartProbes(probe)
+			s.restartProbes(&probe)
 			if !s.link.pingless.Load() {
 				s.c.out.RequestPing()
 				_, heard := s.life()
-				lifeTimer.Reset(life.Probe(time.Now(), heard))
+				check.set(life.Probe(time.Now(), heard))
 			}
 		case <-s.c.reconnect:
 			s.drop(&CloseError{Code: StatusAbnormalClosure, Err: errReconnect})
@@ -93,12 +94,6 @@ func (s *supervisor) serve() input {
 			return s.closeRequested(req)
 		}
 	}
-}
-
-func newStoppedTimer() *time.Timer {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
 }
 
 // life says whether the link is being read, and when it was last heard or began
@@ -111,9 +106,9 @@ func (s *supervisor) life() (paused bool, heard time.Time) {
 	return paused, heard
 }
 
-// checkLife pings when it is time and sets the timer; false means that the link
+// checkLife pings when it is time and says when to look again; false means that the link
 // is dead.
-func (s *supervisor) checkLife(life *liveness.Liveness, timer *time.Timer) bool {
+func (s *supervisor) checkLife(life *liveness.Liveness, check *alarm) bool {
 	paused, heard := s.life()
 	if s.link.pingless.Load() { // no sign of life can be asked for
 		return true
@@ -123,7 +118,7 @@ func (s *supervisor) checkLife(life *liveness.Liveness, timer *time.Timer) bool 
 		s.c.out.RequestPing()
 	}
 	if next > 0 {
-		timer.Reset(next)
+		check.set(next)
 	}
 	return verdict != liveness.Dead
 }

@@ -61,18 +61,12 @@ func (s *supervisor) strike(ep *endpoint, err error) {
 	strike(*s.path(ep), err, explain(err, ep, s.opts, circumstances{}).Class)
 }
 
-// probeTimer runs out when WebSocket is to be tried again.
-func (s *supervisor) probeTimer() *time.Timer {
-	t := newStoppedTimer()
-	s.restartProbes(t)
-	return t
-}
-
-func (s *supervisor) restartProbes(t *time.Timer) {
+// restartProbes sets the alarm for the next try of WebSocket.
+func (s *supervisor) restartProbes(next *alarm) {
 	if s.onFallback() && s.probe == nil {
-		t.Reset(s.probes.Next())
+		next.set(s.probes.Next())
 	} else {
-		t.Stop()
+		next.stop()
 	}
 }
 
@@ -110,7 +104,7 @@ func (s *supervisor) replace() {
 
 // probed judges a link that was opened beside the present one. ended says that
 // the present one is gone.
-func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
+func (s *supervisor) probed(next *alarm) (in input, ended bool) {
 	p := s.probe
 	s.probe = nil
 	ep := s.link.endpoint
@@ -141,7 +135,7 @@ func (s *supervisor) probed(timer *time.Timer) (in input, ended bool) {
 	if s.wanted {
 		s.replace()
 	}
-	s.restartProbes(timer)
+	s.restartProbes(next)
 	return 0, false
 }
 
@@ -191,12 +185,12 @@ func (s *supervisor) endProbe() {
 	s.probe = nil
 }
 
-// watchProof has the timer run out when the WebSocket in use has lived.
-func (s *supervisor) watchProof(timer *time.Timer) {
+// watchProof sets the alarm for when the WebSocket in use has lived.
+func (s *supervisor) watchProof(proven *alarm) {
 	if s.opts.canFallBack(s.link.endpoint) && !s.onFallback() {
-		timer.Reset(time.Until(s.link.since.Add(flakyWithin)))
+		proven.set(time.Until(s.link.since.Add(flakyWithin)))
 	} else {
-		timer.Stop()
+		proven.stop()
 	}
 }
 

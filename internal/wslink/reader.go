@@ -19,7 +19,7 @@ import (
 const (
 	// quietBuffer is what a link waits with. It is prime, so that frames of one
 	// size do not go on filling it to the byte.
-	quietBuffer = 2039
+	quietBuffer = 1021
 	busyBuffer  = 64 << 10
 	// straight is how much of a frame's payload has to be missing to be read
 	// to where it belongs: below it, what comes behind is better read with it.
