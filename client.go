@@ -407,6 +407,7 @@ func (c *Conn) Stats() Stats {
 		Queued: out.Queued, QueuedBytes: out.QueuedBytes, Unacknowledged: out.Unacknowledged,
 		MessagesReceived: in.Received, BytesReceived: in.ReceivedBytes,
 		ReceiveQueued: in.Queued, ReceiveQueuedBytes: in.QueuedBytes,
+		QueueLimit: c.opts.SendBuffer.MaxMessages, QueueBytesLimit: int64(c.opts.SendBuffer.MaxBytes),
 	}
 	if c.link != nil {
 		s.Transport, s.ConnectedSince = c.link.transport, c.link.since

@@ -33,6 +33,9 @@ type Stats struct {
 	// those that it sends are not counted.
 	Queued, Unacknowledged, ReceiveQueued int
 	QueuedBytes, ReceiveQueuedBytes       int64
+	// QueueLimit and QueueBytesLimit are SendBuffer's MaxMessages and MaxBytes.
+	QueueLimit      int
+	QueueBytesLimit int64
 	// LastError is the last failure of an attempt or a link; nil at first.
 	LastError error
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/transport"
 )
 
@@ -49,11 +50,12 @@ func code(err error) holdfast.StatusCode {
 	return 0
 }
 
-// closeError makes a CloseError of what ended a plain link.
+// closeError makes a CloseError of what ended a link.
 func closeError(err error) *holdfast.CloseError {
 	var remote *transport.CloseError
 	var protocol *transport.ProtocolError
 	var already *holdfast.CloseError
+	var violation *session.Violation
 	switch {
 	case errors.As(err, &already):
 		return already
@@ -61,6 +63,8 @@ func closeError(err error) *holdfast.CloseError {
 		return &holdfast.CloseError{Code: holdfast.StatusCode(remote.Code), Reason: remote.Reason, Remote: true}
 	case errors.As(err, &protocol):
 		return &holdfast.CloseError{Code: holdfast.StatusCode(protocol.Code), Err: protocol}
+	case errors.As(err, &violation):
+		return &holdfast.CloseError{Code: holdfast.StatusCode(violation.Code), Err: violation}
 	case errors.Is(err, holdfast.ErrMessageTooBig):
 		return &holdfast.CloseError{Code: holdfast.StatusMessageTooBig, Err: err}
 	}
@@ -125,6 +129,7 @@ func (s *Session) beginClose(code uint16, reason string, err error) {
 	}
 	s.closing, s.closeErr = time.Now(), err
 	s.grave = tombstone{code: code, reason: reason}
+	s.obs.closing()
 	s.mu.Unlock()
 	s.out.BeginClose(err)
 	if s.end != nil {

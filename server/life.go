@@ -29,6 +29,7 @@ func (s *Server) newSession(r *http.Request, principal, subprotocol string) *Ses
 	parent := context.WithoutCancel(r.Context())
 	n := &Session{srv: s, principal: principal, subprotocol: subprotocol, addr: s.clientAddr(r),
 		done: make(chan struct{}), dueIndex: -1, maxMessage: math.MaxInt, place: place{since: time.Now()}}
+	n.obs.session, n.obs.epoch = n, 1
 	n.ctx, n.cancel = context.WithCancelCause(parent)
 	n.req = r.WithContext(parent)
 	n.req.Body, n.req.Header = http.NoBody, maps.Clone(r.Header)
@@ -56,6 +57,7 @@ func (s *Session) dropped(n int, err error) {
 	if s.end != nil {
 		s.end.Dropped()
 	}
+	s.obs.dropped(n, err)
 	s.srv.opts.Logger.Debug("holdfast: messages dropped", "session", s.id, "count", n, "error", err)
 }
 
@@ -94,6 +96,7 @@ func (s *Session) attach(p wire.AttachPayload, transport string) (*pump.Attachme
 		s.end = pump.New(pump.Config{
 			Session: session.Config{MaxMessage: s.srv.opts.MaxMessageSize, Window: receiveBuffer},
 			Out:     s.out, In: s.in, MaxMessage: s.maxMessage, Epoch: 1,
+			OnGap: s.obs.gap, OnPong: s.obs.measured,
 		})
 		s.end.Flow()
 		s.end.RecvNext() // grants the window that WELCOME has told
@@ -108,16 +111,34 @@ func (s *Session) attach(p wire.AttachPayload, transport string) (*pump.Attachme
 		}
 		return nil, violated(err)
 	}
+	now := time.Now()
+	s.noteAway(now)
+	kind := s.arrival(transport)
 	s.place.supersede(nil)
-	s.place.att, s.place.transport, s.place.linked = att, transport, transport == transportWebSocket
-	s.place.k, s.place.since, s.place.grace = 0, time.Now(), 0
+	s.place.att, s.place.transport, s.place.linked, s.place.lost = att, transport, transport == transportWebSocket, false
+	s.place.k, s.place.since, s.place.grace = 0, now, 0
 	if transport == transportLongPoll {
 		s.place.grace = defaultHang + s.srv.opts.Keepalive.Timeout
+		s.watchAway()
 	}
+	s.obs.linked(kind, !first, transport, now)
 	if first && !s.begin() {
 		return nil, shuttingDown()
 	}
 	return att, nil
+}
+
+// arrival is what a link is that becomes the session's: of those that take over
+// from one that is still there some change the transport. The session's lock is
+// held.
+func (s *Session) arrival(transport string) holdfast.EventKind {
+	switch p := &s.place; {
+	case p.att == nil || p.lost || p.transport == transport:
+		return holdfast.EventConnected
+	case transport == transportWebSocket:
+		return holdfast.EventUpgraded
+	}
+	return holdfast.EventFellBack
 }
 
 // stale is the answer to an attachment that is not the present one. The
@@ -170,6 +191,7 @@ func (s *Session) look(now time.Time) time.Time {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.noteAway(now)
 	at := now.Add(s.srv.opts.ResumeTTL)
 	if !s.place.attached(now) {
 		at = s.deadline()
@@ -235,6 +257,10 @@ func (s *Session) finishLocked(t tombstone, err error) bool {
 		s.mu.Unlock()
 		return false
 	}
+	s.noteAway(time.Now())
+	if s.place.away != nil {
+		s.place.away.Stop()
+	}
 	s.ended = true
 	att, candidates := s.place.att, s.place.candidates
 	s.place.candidates = nil
@@ -252,6 +278,7 @@ func (s *Session) finishLocked(t tombstone, err error) bool {
 	}
 	s.final, s.why = t, err
 	s.cancel(err)
+	s.obs.close(err)
 	s.srv.bury(s, t)
 	close(s.done)
 	s.srv.opts.Logger.Debug("holdfast: session ended", "session", s.id, "reason", err)

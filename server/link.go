@@ -19,6 +19,9 @@ import (
 // another one.
 const replaceTimeout = 30 * time.Second
 
+// errOld is how a link ends that its client has not replaced.
+var errOld = &holdfast.CloseError{Code: holdfast.StatusGoingAway}
+
 // serveCandidate serves a link of the session: at first it is a candidate, that
 // may be probed with PING, and ATTACH makes it the session's.
 func (s *Session) serveCandidate(l transport.Link) {
@@ -108,6 +111,7 @@ type linkEnd struct {
 	last bool     // after what is still to be said, as the session is complete
 	f    *refusal // after this
 	code uint16   // that closes the WebSocket; 0: without a word
+	why  error    // the session has lost the link
 }
 
 // serveLink serves the session over its WebSocket link until that, or the
@@ -115,7 +119,7 @@ type linkEnd struct {
 func (s *Session) serveLink(l transport.Link, att *pump.Attachment, first []byte) {
 	s.srv.opts.Logger.Debug("holdfast: link attached", "session", s.id, "attachment", att.Number())
 	var wg sync.WaitGroup
-	stop, read, wrote := make(chan struct{}), make(chan error, 1), make(chan struct{})
+	stop, read, wrote := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 	wg.Go(func() {
 		err := att.Receive(first)
 		if err == nil {
@@ -126,7 +130,7 @@ func (s *Session) serveLink(l transport.Link, att *pump.Attachment, first []byte
 	})
 	wg.Go(func() {
 		defer close(wrote)
-		_ = att.Write(l, stop) // what the reader finds says more
+		wrote <- att.Write(l, stop)
 	})
 	end := s.supervise(l, att, read, wrote)
 
@@ -135,14 +139,15 @@ func (s *Session) serveLink(l transport.Link, att *pump.Attachment, first []byte
 		l.Abort()
 	}
 	close(stop)
-	<-wrote
+	for range wrote {
+	}
 	if end.last {
 		if frames := att.Next(nil, answerRoom); len(frames) > 0 {
 			_, _ = l.Write(batch(frames)) // a client that misses it asks again
 		}
 		s.completed()
 	}
-	s.detach(att)
+	s.detach(att, end.why)
 	if end.f != nil {
 		_, _ = l.Write(batch(end.f.frame()))
 	}
@@ -156,7 +161,7 @@ func (s *Session) serveLink(l transport.Link, att *pump.Attachment, first []byte
 }
 
 // supervise watches a link and the session that it carries.
-func (s *Session) supervise(l transport.Link, att *pump.Attachment, read <-chan error, wrote <-chan struct{}) linkEnd {
+func (s *Session) supervise(l transport.Link, att *pump.Attachment, read, wrote <-chan error) linkEnd {
 	keepalive := s.srv.opts.Keepalive
 	life := liveness.Liveness{Interval: keepalive.Interval, Timeout: keepalive.Timeout}
 	lifeTimer := newStoppedTimer()
@@ -184,11 +189,11 @@ func (s *Session) supervise(l transport.Link, att *pump.Attachment, read <-chan 
 		case err := <-read:
 			s.received(err)
 			return s.readFailure(err)
-		case <-wrote:
+		case err := <-wrote:
 			if isClosed(att.Gone()) {
 				return s.goneLink()
 			}
-			return linkEnd{}
+			return linkEnd{why: cause(err, read)}
 		case <-att.Gone():
 			return s.goneLink()
 		case <-peerClosed:
@@ -198,11 +203,11 @@ func (s *Session) supervise(l transport.Link, att *pump.Attachment, read <-chan 
 			return linkEnd{last: true, code: uint16(holdfast.StatusNormalClosure)}
 		case <-lifeTimer.C:
 			if !alive() {
-				return linkEnd{}
+				return linkEnd{why: holdfast.ErrNoPong}
 			}
 		case <-age.C:
 			if old {
-				return linkEnd{code: uint16(holdfast.StatusGoingAway)}
+				return linkEnd{code: uint16(holdfast.StatusGoingAway), why: errOld}
 			}
 			old = true
 			att.GoAway(wire.GoAwayReauthorize)
@@ -222,17 +227,21 @@ func (s *Session) readFailure(err error) linkEnd {
 	switch {
 	case errors.As(err, &v), errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrShort):
 		f := s.faulty(err)
-		return linkEnd{f: f, code: cmp.Or(f.reject.Code, uint16(holdfast.StatusNormalClosure))}
+		return linkEnd{f: f, code: cmp.Or(f.reject.Code, uint16(holdfast.StatusNormalClosure)), why: err}
 	}
-	return linkEnd{} // the link has failed, or a frame is missing: the next link has it all
+	return linkEnd{why: err} // the link has failed, or a frame is missing: the next link has it all
 }
 
 // detach leaves the session without this link, unless it has another one.
-func (s *Session) detach(att *pump.Attachment) {
+func (s *Session) detach(att *pump.Attachment, why error) {
 	now := time.Now()
 	s.mu.Lock()
 	if s.place.att == att && s.place.linked {
 		s.place.linked, s.place.since, s.place.grace = false, now, 0
+		s.place.lost = true
+		if !s.ended {
+			s.obs.lost(closeError(why), now)
+		}
 	}
 	s.mu.Unlock()
 	att.Detach()

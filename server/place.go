@@ -27,6 +27,8 @@ type place struct {
 	k          uint64           // its number, or the last one's
 	since      time.Time        // neither, or since the last HELLO
 	grace      time.Duration    // that a poll may be away
+	lost       bool             // the loss of the link has been told
+	away       *time.Timer      // tells it of a poll; nil if nobody wants to know
 	candidates []transport.Link
 }
 

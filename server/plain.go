@@ -39,7 +39,7 @@ func (s *Server) servePlain(w http.ResponseWriter, r *http.Request, principal, s
 		chosen = []string{subprotocol}
 	}
 	l := s.accept(w, r, &wslink.AcceptOptions{Subprotocols: chosen, MaxMessageSize: s.opts.MaxMessageSize,
-		OnPong: func(id uint64) { n.out.Pong(id) }})
+		OnPong: n.pong})
 	if l == nil {
 		n.endPlain(errAborted)
 		return nil
@@ -56,6 +56,7 @@ func (s *Session) servePlainLink(l transport.Link) {
 		s.endPlain(errShutdown)
 		return
 	}
+	s.obs.linked(holdfast.EventConnected, false, transportWebSocket, time.Now())
 	var wg sync.WaitGroup
 	stopRead, stopWrite := make(chan struct{}), make(chan struct{})
 	read, wrote := make(chan error, 1), make(chan error, 1)
@@ -68,6 +69,12 @@ func (s *Session) servePlainLink(l transport.Link) {
 	close(stopRead)
 	wg.Wait()
 	s.endPlain(err)
+}
+
+func (s *Session) pong(id uint64) {
+	if rtt, ok := s.out.Pong(id); ok {
+		s.obs.measured(rtt)
+	}
 }
 
 // pinger sends Keepalive.Message in place of pings, where there is one.
@@ -176,6 +183,7 @@ func (s *Session) endPlain(err error) {
 	s.left, s.why = s.out.Close(err), err
 	s.in.Close(err)
 	s.cancel(err)
+	s.obs.close(err)
 	s.srv.bury(s, tombstone{})
 	close(s.done)
 	s.srv.opts.Logger.Debug("holdfast: plain session ended", "session", s.id, "reason", err)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-ws/holdfast"
 	"github.com/holdfast-ws/holdfast/internal/pump"
 	"github.com/holdfast-ws/holdfast/internal/session"
 	"github.com/holdfast-ws/holdfast/internal/wire"
@@ -137,12 +138,17 @@ func (s *Session) arrive(p *poll, attachment, k uint64, body []byte) (att *pump.
 	if s.place.transport == transportLongPoll && attachment == s.place.number() && k < s.place.k {
 		return nil, nil, s.stale()
 	}
-	before := s.place.poll
+	now, before := time.Now(), s.place.poll
+	s.noteAway(now)
 	if att, f = s.reachLocked(attachment, body); f != nil {
 		return nil, nil, f
 	}
 	s.place.k = k
 	s.place.supersede(p)
+	if s.place.lost { // on the attachment that it had
+		s.place.lost = false
+		s.obs.linked(holdfast.EventConnected, true, transportLongPoll, now)
+	}
 	return att, before, nil
 }
 
@@ -152,6 +158,7 @@ func (s *Session) leave(p *poll, hang time.Duration) {
 	if s.place.poll == p {
 		s.place.poll = nil
 		s.place.since, s.place.grace = time.Now(), hang+s.srv.opts.Keepalive.Timeout
+		s.watchAway()
 	}
 	s.mu.Unlock()
 	close(p.left)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-ws/holdfast/internal/deque"
+	members "github.com/holdfast-ws/holdfast/internal/registry"
 	"github.com/holdfast-ws/holdfast/internal/wire"
 )
 
@@ -55,6 +56,7 @@ func (t tombstone) gone() *refusal {
 // add enters a session; a plain one has no record.
 func (r *registry) add(s *Session) {
 	r.all[s] = struct{}{}
+	s.obs.member = members.Add(s)
 	if s.record != nil {
 		r.bySID[s.record.sid] = s.record
 		r.byHash[s.record.secret] = s.record

@@ -135,6 +135,14 @@ func (s *Server) enter() bool {
 	return true
 }
 
+// retain is enter for what belongs to a session that has not ended, or to
+// something that was counted.
+func (s *Server) retain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active++
+}
+
 func (s *Server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,6 +42,8 @@ type Session struct {
 	end   *pump.End
 	plain *plainLink // of a plain session, instead of end
 
+	obs observer
+
 	dueAt    time.Time // the server's lock guards these
 	dueIndex int
 

@@ -19,6 +19,7 @@ const (
 	Green  Color = "32"
 	Yellow Color = "33"
 	Blue   Color = "34"
+	Purple Color = "35"
 	Cyan   Color = "36"
 )
 
@@ -30,17 +31,25 @@ func (p Palette) Paint(c Color, s string) string {
 	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
 }
 
-// Terminal returns the terminal that w is, if it is one that understands escape
-// sequences and NO_COLOR is not set (https://no-color.org).
-func Terminal(w io.Writer) (f *os.File, ok bool) {
+// Screen returns the terminal that w is, if it is one that understands escape
+// sequences.
+func Screen(w io.Writer) (f *os.File, ok bool) {
 	f, ok = w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	if !ok || os.Getenv("TERM") == "dumb" {
 		return nil, false
 	}
 	if _, _, ok := TerminalSize(f); !ok || !enableEscapes(f) {
 		return nil, false
 	}
 	return f, true
+}
+
+// Terminal is Screen, unless NO_COLOR is set (https://no-color.org).
+func Terminal(w io.Writer) (f *os.File, ok bool) {
+	if os.Getenv("NO_COLOR") != "" {
+		return nil, false
+	}
+	return Screen(w)
 }
 
 // PaletteFor returns the colours of w: none unless it is a Terminal.
