@@ -5,25 +5,28 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 )
 
-// serverConn is a connection that can be frozen, dropped and reset.
+// serverConn is a connection that can be frozen, dropped and reset, and that
+// may have faults to come.
 type serverConn struct {
 	net.Conn
 	raw   net.Conn     // below TLS
 	limit atomic.Int64 // bytes that may still be read; negative: no limit
+	tap   atomic.Pointer[tap]
 
+	server *Server
 	once   sync.Once
 	closed chan struct{}
 
-	mu   sync.Mutex
-	thaw chan struct{} // non-nil while frozen; closed to go on
+	ice
 }
 
-func newServerConn(c, raw net.Conn) *serverConn {
-	sc := &serverConn{Conn: c, raw: raw, closed: make(chan struct{})}
+func newServerConn(s *Server, c, raw net.Conn) *serverConn {
+	sc := &serverConn{Conn: c, raw: raw, server: s, closed: make(chan struct{})}
 	sc.limit.Store(-1)
 	return sc
 }
@@ -31,7 +34,10 @@ func newServerConn(c, raw net.Conn) *serverConn {
 var errHeadTooBig = errors.New("the request's head is too big")
 
 func (c *serverConn) Read(b []byte) (int, error) {
-	if err := c.gate(); err != nil {
+	if t := c.tap.Load(); t != nil {
+		return t.read(b)
+	}
+	if err := c.gate(reading); err != nil {
 		return 0, err
 	}
 	switch limit := c.limit.Load(); {
@@ -44,14 +50,26 @@ func (c *serverConn) Read(b []byte) (int, error) {
 	if c.limit.Load() > 0 {
 		c.limit.Add(-int64(n))
 	}
-	if gateErr := c.gate(); gateErr != nil {
+	return c.hold(n, err)
+}
+
+// hold keeps back what has been read of a connection that has been frozen
+// meanwhile.
+func (c *serverConn) hold(n int, err error) (int, error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	if gateErr := c.gate(reading); gateErr != nil {
 		return 0, gateErr
 	}
 	return n, err
 }
 
 func (c *serverConn) Write(b []byte) (int, error) {
-	if err := c.gate(); err != nil {
+	if t := c.tap.Load(); t != nil {
+		return t.write(b)
+	}
+	if err := c.gate(writing); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(b)
@@ -76,52 +94,27 @@ func (c *serverConn) handshake() error {
 	return err
 }
 
-// gate waits while the connection is frozen, and fails once it is closed.
-func (c *serverConn) gate() error {
-	for {
-		c.mu.Lock()
-		thaw := c.thaw
-		c.mu.Unlock()
-		if thaw == nil {
-			select {
-			case <-c.closed:
-				return net.ErrClosed
-			default:
-				return nil
-			}
-		}
-		select {
-		case <-thaw:
-		case <-c.closed:
-			return net.ErrClosed
-		}
-	}
-}
-
-func (c *serverConn) freeze(on bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case on && c.thaw == nil:
-		c.thaw = make(chan struct{})
-	case !on && c.thaw != nil:
-		close(c.thaw)
-		c.thaw = nil
-	}
-}
-
-// drop closes the TCP connection, without a word of TLS.
-func (c *serverConn) drop() {
+// end ends the connection by f, once.
+func (c *serverConn) end(f func()) {
 	c.once.Do(func() {
 		close(c.closed)
-		_ = c.raw.Close()
+		f()
+		c.server.forget(c)
 	})
 }
 
+// Close is for the http.Server, which says goodbye to a client of TLS.
+func (c *serverConn) Close() error {
+	c.end(func() { _ = c.Conn.Close() })
+	return nil
+}
+
+// drop closes the TCP connection, without a word of TLS.
+func (c *serverConn) drop() { c.end(func() { _ = c.raw.Close() }) }
+
 // reset ends the TCP connection with RST.
 func (c *serverConn) reset() {
-	c.once.Do(func() {
-		close(c.closed)
+	c.end(func() {
 		switch raw := c.raw.(type) {
 		case interface{ Reset() error }:
 			_ = raw.Reset()

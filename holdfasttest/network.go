@@ -2,7 +2,9 @@ package holdfasttest
 
 import (
 	"context"
+	"net"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/holdfast-ws/holdfast/transport"
@@ -18,6 +20,7 @@ import (
 type Network struct {
 	mu       sync.Mutex
 	offline  bool
+	hosts    map[string]bool // hosts that are not like the others: whether they are reachable
 	checks   int
 	removed  map[netip.Addr]bool
 	watchers map[chan struct{}]struct{}
@@ -25,18 +28,36 @@ type Network struct {
 
 // NewNetwork returns a network that is online.
 func NewNetwork() *Network {
-	return &Network{removed: map[netip.Addr]bool{}, watchers: map[chan struct{}]struct{}{}}
+	return &Network{hosts: map[string]bool{}, removed: map[netip.Addr]bool{}, watchers: map[chan struct{}]struct{}{}}
 }
 
-// SetOnline says whether hosts are reachable, all of them or none. A change is
-// signalled.
+// SetOnline says whether hosts are reachable, all of them or none; what
+// SetHostOnline said before is forgotten. A change is signalled.
 func (n *Network) SetOnline(online bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.offline == online {
+	if n.offline == online || len(n.hosts) > 0 {
 		n.offline = !online
+		clear(n.hosts)
 		n.signal()
 	}
+}
+
+// SetHostOnline says whether one host is reachable, whatever SetOnline said of
+// all: a server inside a VPN that is down, say, or the proxy. host is a name or IP address, and
+// with a port it is that port alone. A change is signalled. It panics if host is empty.
+func (n *Network) SetHostOnline(host string, online bool) {
+	if host == "" {
+		panic("holdfasttest: SetHostOnline: the host is empty; SetOnline is for all of them")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	host = strings.ToLower(host)
+	if was, known := n.hosts[host]; known && was == online {
+		return
+	}
+	n.hosts[host] = online
+	n.signal()
 }
 
 // Signal announces a change of the network without saying which.
@@ -71,16 +92,30 @@ func (n *Network) HasAddr(addr netip.Addr) bool {
 	return !n.removed[addr.Unmap()]
 }
 
-// Check implements holdfast.Network. While the network is online it says that
-// every host is reachable.
-func (n *Network) Check(context.Context, string) transport.Reachability {
+// Check implements holdfast.Network: it says what SetHostOnline or SetOnline said last
+// of the host, and else that it is reachable.
+func (n *Network) Check(_ context.Context, host string) transport.Reachability {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.checks++
-	if n.offline {
-		return transport.Unreachable
+	if n.online(strings.ToLower(host)) {
+		return transport.Reachable
 	}
-	return transport.Reachable
+	return transport.Unreachable
+}
+
+// online looks for what is known of a host and port, of the host, and of all. n.mu
+// is held.
+func (n *Network) online(host string) bool {
+	if online, known := n.hosts[host]; known {
+		return online
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		if online, known := n.hosts[name]; known {
+			return online
+		}
+	}
+	return !n.offline
 }
 
 // Checks counts the calls to Check.

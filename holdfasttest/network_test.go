@@ -65,3 +65,42 @@ func TestNetwork(t *testing.T) {
 		assert.Len(t, n.watchers, 1)
 	})
 }
+
+func TestNetworkByHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNetwork()
+		changes := n.Changes(t.Context())
+		signalled := func() bool {
+			select {
+			case <-changes:
+				return true
+			default:
+				return false
+			}
+		}
+		check := func(host string) bool { return n.Check(t.Context(), host) == transport.Reachable }
+
+		n.SetHostOnline("api.example", false)
+		assert.True(t, signalled())
+		assert.False(t, check("API.example:443"))
+		assert.False(t, check("api.example"))
+		assert.True(t, check("other.example:443"))
+		n.SetHostOnline("Api.Example:443", true)
+		assert.True(t, signalled())
+		assert.True(t, check("api.example:443"), "the port alone")
+		assert.False(t, check("api.example:80"))
+		n.SetHostOnline("api.example:443", true)
+		assert.False(t, signalled(), "no change")
+		n.SetHostOnline("2001:db8::1", false)
+		assert.False(t, check("[2001:db8::1]:80"))
+
+		signalled()
+		n.SetOnline(true)
+		assert.True(t, signalled(), "hosts are reachable again")
+		assert.True(t, check("api.example:80"))
+		n.SetOnline(false)
+		n.SetHostOnline("127.0.0.1", true)
+		assert.True(t, check("127.0.0.1:80"))
+		assert.False(t, check("api.example:443"))
+	})
+}

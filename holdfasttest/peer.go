@@ -50,6 +50,7 @@ func newPeer(s *Server, c *serverConn, br *bufio.Reader, r *http.Request, n int)
 
 // finish ends the connection after its script.
 func (p *Peer) finish() {
+	p.conn.settle()
 	p.conn.drop()
 	p.server.remove(p)
 }

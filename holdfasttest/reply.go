@@ -9,18 +9,38 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Reply is how a request is answered: [Accept], [Refuse], [Raw], [Drop],
-// [Reset] or [Hang].
+// Reply is how a request is answered, and what becomes of the connection then.
+//
+//   - [Accept], [Serve] and [Slow] accept a WebSocket handshake.
+//   - What [AfterSent], [AfterReceived] and [After] lead to accepts it too, and
+//     ends or disturbs the connection later.
+//   - [Refuse], [Raw], [Drop], [Reset] and [Hang] do not accept it.
+//   - A [Blockade] is one of the ways in which something between client and
+//     server lets no WebSocket through.
+//   - [All] puts several of the accepting ones together, [Times] and [Always]
+//     repeat one in a [Server.Script].
 type Reply interface {
-	// answer deals with the request. It returns the bytes that complete the
-	// WebSocket handshake, or nil if there is none and the connection ends.
-	answer(c *serverConn, r *http.Request) []byte
+	// decide says what becomes of a request.
+	decide() decision
+}
+
+// A decision is what a Reply comes to.
+type decision struct {
+	// refuse deals with a request that is not accepted; nil accepts it.
+	refuse func(c *serverConn, r *http.Request)
+	accept Accept
+	serve  func(*Peer) // in place of OnConnect's and of the handler
+	faults []fault     // of an accepted connection
+	strip  bool        // the request is served without its Upgrade
 }
 
 // Accept completes the WebSocket handshake. It does so for any request with a
-// Sec-WebSocket-Key; one without is answered with 426.
+// Sec-WebSocket-Key; one without is answered with 426. Where a handler serves
+// WebSocket (see [Server.Handle]), it is the handler that answers, and the fields
+// say nothing.
 type Accept struct {
 	// Subprotocol is the one to choose, offered or not; "" chooses none.
 	Subprotocol string
@@ -30,11 +50,25 @@ type Accept struct {
 	Header http.Header
 }
 
+// Serve accepts the WebSocket handshake and runs f on the connection, in place of
+// what [Server.OnConnect] has set; the rules for f are the same. A nil f echoes.
+func Serve(f func(p *Peer)) Reply {
+	if f == nil {
+		f = echo
+	}
+	return serve(f)
+}
+
+type serve func(*Peer)
+
 // Refuse answers with a plain HTTP response and closes the connection.
 type Refuse struct {
 	// Status is the HTTP status; 0 means 503.
 	Status int
-	// Header is added to the response: Retry-After, Location, Content-Type.
+	// RetryAfter is sent as Retry-After, in whole seconds, rounded up; 0 sends
+	// none.
+	RetryAfter time.Duration
+	// Header is added to the response: Location, Content-Type, Set-Cookie.
 	Header http.Header
 	// Body is the response's body.
 	Body string
@@ -58,14 +92,27 @@ type Reset struct{}
 // server is closed.
 type Hang struct{}
 
-func (a Accept) answer(c *serverConn, r *http.Request) []byte {
+func (a Accept) decide() decision { return decision{accept: a} }
+func (f serve) decide() decision  { return decision{serve: f} }
+func (f Refuse) decide() decision { return decision{refuse: f.answer} }
+func (w Raw) decide() decision    { return decision{refuse: w.answer} }
+func (d Drop) decide() decision   { return decision{refuse: d.answer} }
+func (d Reset) decide() decision  { return decision{refuse: d.answer} }
+func (d Hang) decide() decision   { return decision{refuse: d.answer} }
+
+// upgradeRequired answers a request that asks for no WebSocket.
+var upgradeRequired = Refuse{
+	Status: http.StatusUpgradeRequired,
+	Header: http.Header{"Upgrade": {"websocket"}},
+	Body:   "this is a WebSocket server\n",
+}
+
+// response returns the bytes that complete the WebSocket handshake, or nil if r
+// has no key for it.
+func (a Accept) response(r *http.Request) []byte {
 	key := r.Header.Get("Sec-WebSocket-Key")
 	if key == "" {
-		return Refuse{
-			Status: http.StatusUpgradeRequired,
-			Header: http.Header{"Upgrade": {"websocket"}},
-			Body:   "this is a WebSocket server\n",
-		}.answer(c, r)
+		return nil
 	}
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	h := http.Header{
@@ -80,7 +127,7 @@ func (a Accept) answer(c *serverConn, r *http.Request) []byte {
 	return response(http.StatusSwitchingProtocols, h, "")
 }
 
-func (f Refuse) answer(c *serverConn, r *http.Request) []byte {
+func (f Refuse) answer(c *serverConn, r *http.Request) {
 	if f.Status == 0 {
 		f.Status = http.StatusServiceUnavailable
 	}
@@ -89,28 +136,24 @@ func (f Refuse) answer(c *serverConn, r *http.Request) []byte {
 		"Content-Type":   {"text/plain; charset=utf-8"},
 		"Content-Length": {strconv.Itoa(len(f.Body))},
 	}
-	replace(h, f.Header)
-	return Raw{Bytes: response(f.Status, h, f.Body)}.answer(c, r)
-}
-
-func (w Raw) answer(c *serverConn, r *http.Request) []byte {
-	if _, err := c.Write(w.Bytes); err == nil && w.Hold {
-		return Hang{}.answer(c, r)
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((f.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	return nil
+	replace(h, f.Header)
+	Raw{Bytes: response(f.Status, h, f.Body)}.answer(c, r)
 }
 
-func (Drop) answer(*serverConn, *http.Request) []byte { return nil }
-
-func (Reset) answer(c *serverConn, _ *http.Request) []byte {
-	c.reset()
-	return nil
+func (w Raw) answer(c *serverConn, r *http.Request) {
+	if _, err := c.Write(w.Bytes); err == nil && w.Hold {
+		Hang{}.answer(c, r)
+	}
 }
 
-func (Hang) answer(c *serverConn, _ *http.Request) []byte {
-	_, _ = io.Copy(io.Discard, c)
-	return nil
-}
+func (Drop) answer(*serverConn, *http.Request) {}
+
+func (Reset) answer(c *serverConn, _ *http.Request) { c.reset() }
+
+func (Hang) answer(c *serverConn, _ *http.Request) { _, _ = io.Copy(io.Discard, c) }
 
 func replace(h, by http.Header) {
 	for k, v := range by {

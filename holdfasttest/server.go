@@ -12,51 +12,69 @@ import (
 	"sync"
 )
 
-// Server is a WebSocket server that does what its script says. Without a
-// script it accepts every handshake and echoes every message.
+// Server is a WebSocket server that does what its script says. Without one
+// it accepts every handshake; what runs on the connection is OnConnect's, or a
+// handler's, or else an echo of every message.
 //
-// All methods are safe for concurrent use. The callbacks may call them, but
-// for Close, which waits for the callbacks.
+// All methods are safe for concurrent use. The callbacks and the handler may call
+// them, but for Close, Stop and Shutdown, which wait for them.
 type Server struct {
-	l   net.Listener
-	tls *tls.Config // nil: no TLS
-	wg  sync.WaitGroup
+	wg sync.WaitGroup
 
 	mu        sync.Mutex
+	l         net.Listener // the present one, or the last
+	tls       *tls.Config  // nil: no TLS
+	host      string       // for URL; "" is the listener's address
+	phase     phase
+	web       *web // serves the handler; nil until it is needed
+	handler   http.Handler
 	onRequest func(int, *http.Request) Reply
 	onConnect func(*Peer)
+	script    []step
 	conns     map[*serverConn]struct{} // every live connection
 	peers     []*Peer                  // those that have been accepted, in order
 	requests  int
 	accepted  int
-	closed    bool
 	changed   chan struct{} // closed and replaced when the counts or peers change
 }
 
 // NewServer serves on l at once, over TCP or whatever l listens to. The server
-// owns l.
-func NewServer(l net.Listener) *Server { return newServer(l, nil) }
-
-func newServer(l net.Listener, cfg *tls.Config) *Server {
-	s := &Server{l: l, tls: cfg, conns: map[*serverConn]struct{}{}, changed: make(chan struct{})}
-	s.wg.Go(s.accept)
+// owns l. A client that waits for l already may be accepted before a script is
+// set: see [NewUnstartedServer].
+func NewServer(l net.Listener) *Server {
+	s := NewUnstartedServer(l)
+	s.Start()
 	return s
 }
 
-// URL returns the server's address, "ws://host:port/", or wss with TLS.
+// NewUnstartedServer returns a server that serves on l once it is started. Until
+// then clients wait, and the script, the callbacks and the handler can be set. The
+// server owns l.
+func NewUnstartedServer(l net.Listener) *Server {
+	return &Server{l: l, conns: map[*serverConn]struct{}{}, changed: make(chan struct{})}
+}
+
+// URL returns the server's address, "ws://host:port/", or wss with TLS. It stays
+// the same when the server is stopped and started again.
 func (s *Server) URL() string {
-	scheme := "ws"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scheme, host := "ws", s.host
 	if s.tls != nil {
 		scheme = "wss"
 	}
-	return scheme + "://" + s.l.Addr().String() + "/"
+	if host == "" {
+		host = s.l.Addr().String()
+	}
+	return scheme + "://" + host + "/"
 }
 
 // OnRequest sets what answers requests from now on. n counts the WebSocket
 // handshakes from 1; a plain HTTP request is not counted, and its n is 0. f
 // runs in the connection's goroutine and may block: the server answers when it
-// returns. A nil Reply, or a nil f, means Accept{}, which answers plain
-// requests with 426. The request's Body must not be read.
+// returns. A nil Reply, or a nil f, means Accept{}, which answers plain requests
+// with 426, or hands them to the handler where there is one. The request's Body must
+// not be read. Handshakes for which there is a [Server.Script] do not come here.
 func (s *Server) OnRequest(f func(n int, r *http.Request) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +83,8 @@ func (s *Server) OnRequest(f func(n int, r *http.Request) Reply) {
 
 // OnConnect sets what runs on each connection accepted from now on, in a
 // goroutine of its own. When f returns, the connection is dropped without a
-// close frame; call [Peer.Close] first for a graceful end. nil echoes messages.
+// close frame; call [Peer.Close] first for a graceful end. With nil it is the
+// handler's, and without one an echo of every message.
 //
 // Close waits for f. Whatever f waits for must therefore end when the peer's
 // Done channel is closed; all of Peer's methods do.
@@ -167,52 +186,18 @@ func (s *Server) each(f func(*serverConn)) {
 	}
 }
 
-// Close stops listening, drops every connection and waits for every goroutine,
-// the callbacks' included. It may be called more than once.
-func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	_ = s.l.Close()
-	s.DropAll()
-	s.wg.Wait()
-}
-
-func (s *Server) accept() {
-	for {
-		raw, err := s.l.Accept()
-		if err != nil {
-			return
-		}
-		c := raw
-		if s.tls != nil {
-			c = tls.Server(raw, s.tls)
-		}
-		sc := newServerConn(c, raw)
-		s.mu.Lock()
-		closed := s.closed
-		if !closed {
-			s.conns[sc] = struct{}{}
-			s.wg.Go(func() { s.serve(sc) })
-		}
-		s.mu.Unlock()
-		if closed {
-			_ = raw.Close()
-		}
-	}
-}
-
-// serve owns one connection from its first byte to its end.
+// serve owns one connection from its first byte to its end, or until the handler
+// has it.
 func (s *Server) serve(c *serverConn) {
-	defer func() {
-		c.drop()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
 	if c.handshake() != nil {
+		c.drop()
 		return
 	}
+	if web := s.handling(); web != nil {
+		web.take(c)
+		return
+	}
+	defer c.drop()
 	br := bufio.NewReader(c)
 	r, err := readRequest(c, br)
 	if err != nil {
@@ -222,46 +207,69 @@ func (s *Server) serve(c *serverConn) {
 		}
 		return
 	}
-	n, onRequest := s.request(isHandshake(r))
-	var reply Reply
-	if onRequest != nil {
+	n, d := s.decide(r)
+	s.converse(c, br, r, n, d)
+}
+
+// decide says what becomes of a request. n counts the WebSocket handshakes.
+func (s *Server) decide(r *http.Request) (n int, d decision) {
+	reply, n, onRequest := s.ask(isHandshake(r))
+	if reply == nil && onRequest != nil {
 		reply = onRequest(n, r)
 	}
 	if reply == nil {
 		reply = Accept{}
 	}
-	head := reply.answer(c, r)
-	if head == nil {
+	return n, reply.decide()
+}
+
+// ask takes the script's next step for a handshake, or says whom to ask.
+func (s *Server) ask(handshake bool) (reply Reply, n int, onRequest func(int, *http.Request) Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !handshake {
+		return nil, 0, s.onRequest
+	}
+	s.requests++
+	s.signal()
+	reply, _ = s.next()
+	return reply, s.requests, s.onRequest
+}
+
+// converse does on the connection what was decided, but for a handler.
+func (s *Server) converse(c *serverConn, br *bufio.Reader, r *http.Request, n int, d decision) {
+	head := d.accept.response(r)
+	switch {
+	case d.refuse != nil:
+		d.refuse(c, r)
+		return
+	case head == nil || d.strip:
+		upgradeRequired.answer(c, r)
 		return
 	}
 	p := newPeer(s, c, br, r, n)
 	defer p.finish()
+	if len(d.faults) > 0 {
+		c.arm(d.faults, p.awaitClose)
+	}
 	// Whoever has seen the client connected must find the peer, and nothing
 	// may be sent to it before the handshake: so it is known first, and locked.
 	if p.write.lock(c.closed) != nil {
 		return
 	}
-	onConnect := s.add(p)
-	_, err = c.Write(head)
+	run := s.add(p)
+	_, err := c.Write(head)
 	p.write.unlock()
 	if err != nil {
 		return
 	}
-	if onConnect == nil {
-		onConnect = echo
+	if d.serve != nil {
+		run = d.serve
 	}
-	onConnect(p)
-}
-
-func (s *Server) request(handshake bool) (n int, onRequest func(int, *http.Request) Reply) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if handshake {
-		s.requests++
-		n = s.requests
-		s.signal()
+	if run == nil {
+		run = echo
 	}
-	return n, s.onRequest
+	run(p)
 }
 
 func (s *Server) add(p *Peer) (onConnect func(*Peer)) {

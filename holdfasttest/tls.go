@@ -17,21 +17,32 @@ import (
 // "localhost", "example.com" and "*.example.com", which ClientTLSConfig
 // trusts. It panics if no certificate can be made.
 func NewTLSServer(l net.Listener, cfg *tls.Config) *Server {
+	s := NewUnstartedServer(l)
+	s.StartTLS(cfg)
+	return s
+}
+
+// StartTLS is Start for wss, with cfg as [NewTLSServer] has it. It panics if the
+// server was started before: after [Server.Stop], Start goes on with TLS.
+func (s *Server) StartTLS(cfg *tls.Config) {
 	if cfg == nil {
-		cfg = &tls.Config{Certificates: []tls.Certificate{selfSigned(l.Addr())}}
+		cfg = &tls.Config{Certificates: []tls.Certificate{selfSigned(s.listener().Addr())}}
 	}
-	return newServer(l, cfg)
+	s.start(cfg)
 }
 
 // ClientTLSConfig returns a new configuration that trusts the server's first
 // certificate; nil for a server without TLS.
 func (s *Server) ClientTLSConfig() *tls.Config {
-	if s.tls == nil {
+	s.mu.Lock()
+	cfg := s.tls
+	s.mu.Unlock()
+	if cfg == nil {
 		return nil
 	}
 	pool := x509.NewCertPool()
-	if len(s.tls.Certificates) > 0 {
-		if c, err := x509.ParseCertificate(s.tls.Certificates[0].Certificate[0]); err == nil {
+	if len(cfg.Certificates) > 0 {
+		if c, err := x509.ParseCertificate(cfg.Certificates[0].Certificate[0]); err == nil {
 			pool.AddCert(c)
 		}
 	}

@@ -234,6 +234,10 @@ func (s *Session) readFailure(err error) linkEnd {
 
 // detach leaves the session without this link, unless it has another one.
 func (s *Session) detach(att *pump.Attachment, why error) {
+	att.Detach()
+	if s.completed() { // the client did not wait for the last acknowledgement
+		return
+	}
 	now := time.Now()
 	s.mu.Lock()
 	if s.place.att == att && s.place.linked {
@@ -244,7 +248,6 @@ func (s *Session) detach(att *pump.Attachment, why error) {
 		}
 	}
 	s.mu.Unlock()
-	att.Detach()
 	s.srv.opts.Logger.Debug("holdfast: link detached", "session", s.id, "attachment", att.Number())
 	if s.srv.isClosing() {
 		s.expire(now, true)

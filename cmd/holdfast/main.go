@@ -1,7 +1,10 @@
 // Command holdfast shows, tries and checks connections.
 //
-//	holdfast demo    a server, clients and faults in one process
-//	holdfast help    what there is
+//	holdfast connect  an interactive client
+//	holdfast serve    a server for trying clients
+//	holdfast doctor   why a connection does not come about, or how good it is
+//	holdfast demo     a server, clients and faults in one process
+//	holdfast help     what there is
 package main
 
 import (
@@ -9,7 +12,10 @@ import (
 	"os"
 
 	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/cli"
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/connect"
 	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/demo"
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/doctor"
+	"github.com/holdfast-ws/holdfast/cmd/holdfast/internal/serve"
 )
 
 // command is one of the words that may follow holdfast.
@@ -20,6 +26,9 @@ type command struct {
 }
 
 var commands = []command{
+	{"connect", "an interactive client: type messages, see what arrives, or script both", connect.Run},
+	{"serve", "echo and rooms over WebSocket and long polling, for trying clients", serve.Run},
+	{"doctor", "why a connection does not come about, or how good it is, step by step", doctor.Run},
 	{"demo", "a server, clients and faults in one process, drawn live, with a tally", demo.Run},
 }
 

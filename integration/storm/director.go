@@ -49,8 +49,8 @@ func (r *run) direct(ctx context.Context) error {
 func (r *run) flow(ctx context.Context, limit uint64) error {
 	limit = min(limit, r.messages)
 	r.released = max(r.released, limit)
-	upDone, downDone := r.up.when(r.released), r.down.when(r.released)
-	r.gate.open(r.released)
+	upDone, downDone := r.up.When(r.released), r.down.When(r.released)
+	r.gate.Open(r.released)
 	if err := r.wait(ctx, upDone); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (r *run) flow(ctx context.Context, limit uint64) error {
 
 // wait fails when nothing has moved for too long.
 func (r *run) wait(ctx context.Context, done <-chan struct{}) error {
-	seen := r.up.received.Load() + r.down.received.Load()
+	seen := r.up.Received.Load() + r.down.Received.Load()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
@@ -69,7 +69,7 @@ func (r *run) wait(ctx context.Context, done <-chan struct{}) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-			now := r.up.received.Load() + r.down.received.Load()
+			now := r.up.Received.Load() + r.down.Received.Load()
 			if now == seen {
 				return fmt.Errorf("nothing has arrived for %v: %s", patience, r.standing())
 			}
@@ -109,8 +109,8 @@ func (r *run) play(ctx context.Context, s step, share uint64) error {
 // strike lets a share of the messages pass, and the fault happen meanwhile.
 func (r *run) strike(ctx context.Context, s step, share uint64, fault func(context.Context, step)) error {
 	from := r.released
-	begun := r.down.when(min(from+uint64(float64(share)*s.after), r.messages))
-	r.gate.open(min(from+share, r.messages))
+	begun := r.down.When(min(from+uint64(float64(share)*s.after), r.messages))
+	r.gate.Open(min(from+share, r.messages))
 	if err := r.wait(ctx, begun); err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (r *run) trickleUntil(ctx context.Context, limit time.Duration, cond func()
 			last = time.Now()
 			r.dropped++
 			r.released = min(r.released+r.drop, r.messages)
-			r.gate.open(r.released)
+			r.gate.Open(r.released)
 		}
 		return cond()
 	})

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-ws/holdfast"
 	"github.com/holdfast-ws/holdfast/fallback"
+	"github.com/holdfast-ws/holdfast/integration/internal/loopback"
+	"github.com/holdfast-ws/holdfast/integration/internal/stream"
 	"github.com/holdfast-ws/holdfast/server"
 )
 
@@ -23,36 +21,9 @@ var sendBuffer = holdfast.SendBuffer{MaxBytes: 8 << 20, MaxMessages: 32768}
 // keepalive finds a stalled connection soon.
 var keepalive = holdfast.Keepalive{Interval: 500 * time.Millisecond, Timeout: 500 * time.Millisecond}
 
-// far is the server's end.
-type far struct {
-	addr string
-	http *http.Server
-	srv  *server.Server
-	done chan struct{} // closed when the server listens no more
-}
-
 // listen starts a server whose sessions are handled by handle.
-func listen(handle func(context.Context, *server.Session) error) (*far, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	f := &far{addr: l.Addr().String(), done: make(chan struct{})}
-	f.srv = server.New(handle, &server.Options{OpenRate: -1, Keepalive: keepalive, SendBuffer: sendBuffer})
-	f.http = &http.Server{Handler: f.srv, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		defer close(f.done)
-		_ = f.http.Serve(l)
-	}()
-	return f, nil
-}
-
-func (f *far) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = f.srv.Shutdown(ctx)
-	_ = f.http.Close()
-	<-f.done
+func listen(handle func(context.Context, *server.Session) error) (*loopback.Server, error) {
+	return loopback.Listen("127.0.0.1:0", handle, &server.Options{OpenRate: -1, Keepalive: keepalive, SendBuffer: sendBuffer})
 }
 
 // handle is the server's side of the one session that there must be.
@@ -66,7 +37,7 @@ func (r *run) handle(ctx context.Context, s *server.Session) error {
 	sending.Go(func() {
 		var buf []byte
 		err := r.send(ctx, func(n uint64) error {
-			buf = message(buf[:0], down, n)
+			buf = stream.Message(buf[:0], stream.Down, n)
 			return s.Send(ctx, holdfast.Binary, buf)
 		})
 		if err != nil && ctx.Err() == nil {
@@ -74,13 +45,13 @@ func (r *run) handle(ctx context.Context, s *server.Session) error {
 		}
 	})
 	defer sending.Wait()
-	for r.up.received.Load() < r.messages {
+	for r.up.Received.Load() < r.messages {
 		m, err := s.Receive(ctx)
 		if err != nil {
-			r.violation(fmt.Errorf("the server's Receive, after %d messages: %w", r.up.received.Load(), err))
+			r.violation(fmt.Errorf("the server's Receive, after %d messages: %w", r.up.Received.Load(), err))
 			return nil
 		}
-		if err := r.up.take(m.Data, m.Epoch); err != nil {
+		if err := r.up.Take(m.Data, m.Epoch); err != nil {
 			r.violation(err)
 			return nil
 		}
@@ -96,7 +67,7 @@ func (r *run) send(ctx context.Context, one func(n uint64) error) error {
 	for n := uint64(0); n < r.messages; n++ {
 		if n >= limit {
 			var err error
-			if limit, err = r.gate.pass(ctx, n); err != nil {
+			if limit, err = r.gate.Pass(ctx, n); err != nil {
 				return err
 			}
 		}
@@ -128,7 +99,7 @@ func (r *run) client(ctx context.Context) {
 	both.Go(func() {
 		var buf []byte
 		err := r.send(ctx, func(n uint64) error {
-			buf = message(buf[:0], up, n)
+			buf = stream.Message(buf[:0], stream.Up, n)
 			return r.conn.Send(ctx, holdfast.Binary, buf)
 		})
 		if err != nil && ctx.Err() == nil {
@@ -137,10 +108,10 @@ func (r *run) client(ctx context.Context) {
 	})
 	both.Go(func() {
 		var buf []byte
-		for r.down.received.Load() < r.messages {
+		for r.down.Received.Load() < r.messages {
 			m, err := r.conn.ReceiveAppend(ctx, buf[:0])
 			if err == nil {
-				err = r.down.take(m.Data, m.Epoch)
+				err = r.down.Take(m.Data, m.Epoch)
 			}
 			if err != nil {
 				if ctx.Err() == nil {

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/integration/internal/stream"
 	"github.com/holdfast-ws/holdfast/server"
 )
 
@@ -44,11 +45,11 @@ type run struct {
 	random  *rand.Rand // the director's
 	proxy   *proxy
 	network *roaming
-	gate    *gate
+	gate    *stream.Gate
 	conn    *holdfast.Conn
 	cancel  context.CancelFunc
-	up      stream
-	down    stream
+	up      stream.Stream
+	down    stream.Stream
 
 	sessions                           atomic.Int64
 	remote                             atomic.Pointer[server.Session]
@@ -91,15 +92,15 @@ func (r *run) storm(ctx context.Context) error {
 	ctx, r.cancel = context.WithCancel(ctx)
 	defer r.cancel()
 	r.random = rand.New(rand.NewPCG(r.seed, 0))
-	r.network, r.gate, r.faults = newRoaming(), newGate(), map[string]int{}
-	r.up.name, r.up.direction = "client to server", up
-	r.down.name, r.down.direction = "server to client", down
+	r.network, r.gate, r.faults = newRoaming(), stream.NewGate(), map[string]int{}
+	r.up.Name, r.up.Direction = "client to server", stream.Up
+	r.down.Name, r.down.Direction = "server to client", stream.Down
 	far, err := listen(r.handle)
 	if err != nil {
 		return err
 	}
-	defer far.close()
-	if r.proxy, err = newProxy(far.addr); err != nil {
+	defer far.Close()
+	if r.proxy, err = newProxy(far.Addr); err != nil {
 		return err
 	}
 	defer r.proxy.close()

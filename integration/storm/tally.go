@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-ws/holdfast"
+	"github.com/holdfast-ws/holdfast/integration/internal/stream"
 )
 
 // The transports that messages to the client are counted by.
@@ -69,14 +70,14 @@ func (r *run) happened() int {
 func (r *run) standing() string {
 	s := r.conn.Stats()
 	return fmt.Sprintf("%v over %q, %d messages up, %d down, %d released; %d queued, %d unacknowledged, last error %v",
-		s.State, s.Transport, r.up.received.Load(), r.down.received.Load(), r.released, s.Queued, s.Unacknowledged, s.LastError)
+		s.State, s.Transport, r.up.Received.Load(), r.down.Received.Load(), r.released, s.Queued, s.Unacknowledged, s.LastError)
 }
 
 // progress prints how far the run is.
 func (r *run) progress() {
 	s := r.conn.Stats()
 	fmt.Fprintf(r.out, "%6.1f s  %-9s  up %d, down %d of %d  faults %d of %d  links %d, fallbacks %d, upgrades %d\n",
-		time.Since(r.started).Seconds(), s.Transport, r.up.received.Load(), r.down.received.Load(), r.messages,
+		time.Since(r.started).Seconds(), s.Transport, r.up.Received.Load(), r.down.Received.Load(), r.messages,
 		r.happened(), r.wanted, r.links.Load(), r.fallbacks.Load(), r.upgrades.Load())
 }
 
@@ -102,9 +103,9 @@ func (r *run) tally(w io.Writer, took time.Duration) {
 		fmt.Fprintf(w, "%5.1f%%  of the messages to the client came over WebSocket, %.1f%% over polling\n", 100*float64(socket)/float64(all), 100*float64(polls)/float64(all))
 	}
 	fmt.Fprintln(w, "messages")
-	for _, s := range []*stream{&r.up, &r.down} {
-		n := s.received.Load()
-		fmt.Fprintf(w, "%8d of %d %s, %.1f MB, %.0f a second\n", n, r.messages, s.name, float64(s.bytes.Load())/1e6, float64(n)/took.Seconds())
+	for _, s := range []*stream.Stream{&r.up, &r.down} {
+		n := s.Received.Load()
+		fmt.Fprintf(w, "%8d of %d %s, %.1f MB, %.0f a second\n", n, r.messages, s.Name, float64(s.Bytes.Load())/1e6, float64(n)/took.Seconds())
 	}
 	if len(r.violations) == 0 {
 		fmt.Fprintf(w, "none lost, none doubled, none out of order, in %.1f s (seed %d)\n", took.Seconds(), r.seed)

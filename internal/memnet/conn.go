@@ -65,6 +65,13 @@ func (c *Conn) Freeze(on bool) {
 	c.out.setHold(holdFrozen, on)
 }
 
+// SetPace slows this connection, both ways, from now on: latency comes on top of
+// the network's, and of two bandwidths the smaller one counts. 0 is neither.
+func (c *Conn) SetPace(latency time.Duration, bytesPerSecond int) {
+	c.in.setPace(latency, bytesPerSecond)
+	c.out.setPace(latency, bytesPerSecond)
+}
+
 // LocalAddr returns this end's *net.TCPAddr.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 

@@ -339,3 +339,111 @@ func TestErrorsAreOpErrors(t *testing.T) {
 	require.ErrorAs(t, err, &op)
 	assert.Equal(t, "write", op.Op)
 }
+
+func TestBandwidth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		n.SetBandwidth(1000)
+		n.SetLatency(time.Second)
+		start := time.Now()
+		c, s := pair(t, n)
+		start = start.Add(2 * time.Second) // the dial's round trip
+		after := func(d time.Duration) {
+			t.Helper()
+			require.Equal(t, d, time.Since(start))
+		}
+		write(t, c, string(make([]byte, 4000)))
+		after(0)
+		_, err := io.ReadFull(s, make([]byte, 1460))
+		require.NoError(t, err)
+		after(2460 * time.Millisecond) // not before its last byte, and not with the rest
+		_, err = io.ReadFull(s, make([]byte, 4000-1460))
+		require.NoError(t, err)
+		after(5 * time.Second)
+
+		write(t, c, string(make([]byte, 1000)))
+		require.NoError(t, c.Close())
+		_, err = io.ReadFull(s, make([]byte, 1000))
+		require.NoError(t, err)
+		after(7 * time.Second)
+		assert.ErrorIs(t, read(s), io.EOF)
+		after(7 * time.Second)
+	})
+}
+
+func TestPaceOfAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		c, s := pair(t, n)
+		other, otherEnd := pair(t, n)
+		c.SetPace(time.Second, 100)
+		took := func(from, to net.Conn) time.Duration {
+			start := time.Now()
+			write(t, from, string(make([]byte, 100)))
+			_, err := io.ReadFull(to, make([]byte, 100))
+			require.NoError(t, err)
+			return time.Since(start)
+		}
+		assert.Equal(t, 2*time.Second, took(c, s))
+		assert.Equal(t, 2*time.Second, took(s, c))
+		assert.Zero(t, took(other, otherEnd))
+		n.SetLatency(time.Second) // adds up
+		n.SetBandwidth(50)        // is the smaller one
+		assert.Equal(t, 4*time.Second, took(c, s))
+		assert.Equal(t, 3*time.Second, took(other, otherEnd))
+		n.SetBandwidth(1000)
+		assert.Equal(t, 3*time.Second, took(c, s))
+		c.SetPace(0, 0)
+		assert.Equal(t, 1100*time.Millisecond, took(s, c))
+	})
+}
+
+// A slow connection takes what is written little by little, and not all at once.
+func TestBandwidthHoldsTheWriterBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		n.SetBandwidth(1460)
+		c, s := pair(t, n)
+		done := make(chan struct{})
+		go func() { defer close(done); _, _ = io.Copy(io.Discard, s) }()
+		start := time.Now()
+		write(t, c, string(make([]byte, BufferSize)))
+		assert.Zero(t, time.Since(start))
+		write(t, c, string(make([]byte, 1460)))
+		assert.Equal(t, time.Second, time.Since(start))
+		require.NoError(t, c.Close())
+		<-done
+	})
+}
+
+func TestFailDials(t *testing.T) {
+	n := New()
+	l, err := n.Listen("api.example:80")
+	require.NoError(t, err)
+	defer l.Close()
+	dial := func() error {
+		c, err := n.DialContext(context.Background(), "tcp", "api.example:80")
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	}
+	n.FailDials("api.example:80", syscall.EHOSTUNREACH)
+	assert.ErrorIs(t, dial(), syscall.EHOSTUNREACH)
+	n.FailDials("api.example:80", nil)
+	assert.NoError(t, dial())
+	assert.Panics(t, func() { n.FailDials("nowhere", nil) })
+}
+
+func TestListenAgain(t *testing.T) {
+	n := New()
+	l, err := n.Listen("api.example:0")
+	require.NoError(t, err)
+	_, err = l.(*Listener).Again()
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.NoError(t, l.Close())
+	again, err := l.(*Listener).Again()
+	require.NoError(t, err)
+	assert.Equal(t, l.Addr(), again.Addr())
+	require.NoError(t, again.Close())
+}

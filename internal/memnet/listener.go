@@ -51,6 +51,9 @@ func (l *Listener) Close() error {
 // Addr returns the listener's *net.TCPAddr.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
+// Again listens on the address of a listener that was closed, on the same network.
+func (l *Listener) Again() (net.Listener, error) { return l.net.Listen(l.addr.String()) }
+
 // offer queues c for Accept.
 func (l *Listener) offer(ctx context.Context, c *Conn) error {
 	select {

@@ -21,12 +21,14 @@ import (
 // safe for concurrent use.
 type Network struct {
 	delay atomic.Int64
+	bytes atomic.Int64 // a second; 0 is no bound
 
 	mu        sync.Mutex // taken before any pipe's
 	names     names
 	listeners map[string]*Listener
 	conns     map[*Conn]struct{}
 	black     map[string]bool
+	failing   map[string]error // what dials to an address fail with
 	down      error
 	dials     int
 	port      int
@@ -38,6 +40,7 @@ func New() *Network {
 		listeners: map[string]*Listener{},
 		conns:     map[*Conn]struct{}{},
 		black:     map[string]bool{},
+		failing:   map[string]error{},
 		port:      firstPort,
 	}
 }
@@ -70,7 +73,7 @@ func (n *Network) Listen(addr string) (net.Listener, error) {
 // net.Dialer.DialContext and takes the networks tcp, tcp4 and tcp6. It takes
 // one round trip of latency. Its errors are *net.OpError: around an
 // *os.SyscallError with ECONNREFUSED where nothing listens, around ctx's error
-// when ctx ends first, around SetDown's error while the network is down.
+// when ctx ends first, around SetDown's error while the network is down, around FailDials' error.
 func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials++
@@ -96,10 +99,13 @@ func (n *Network) dial(ctx context.Context, network string, a *net.TCPAddr) (*Co
 		return nil, err
 	}
 	n.mu.Lock()
-	down, black := n.down, n.black[a.String()]
+	down, black, failing := n.down, n.black[a.String()], n.failing[a.String()]
 	n.mu.Unlock()
 	if down != nil {
 		return nil, down
+	}
+	if failing != nil {
+		return nil, failing
 	}
 	if black {
 		<-ctx.Done()
@@ -149,6 +155,11 @@ func (n *Network) SetLatency(d time.Duration) { n.delay.Store(int64(max(d, 0))) 
 
 func (n *Network) latency() time.Duration { return time.Duration(n.delay.Load()) }
 
+// SetBandwidth bounds how many bytes a second each connection carries each way,
+// of everything that is sent from now on, on new and live connections. They
+// arrive in pieces of 1,460 bytes. 0, the default, is no bound.
+func (n *Network) SetBandwidth(bytesPerSecond int) { n.bytes.Store(int64(max(bytesPerSecond, 0))) }
+
 // SetDown takes the network down, or up again with nil. While it is down,
 // dials fail with err in a *net.OpError (syscall.ENETUNREACH, say) and live
 // connections are frozen; they go on when it is up.
@@ -175,6 +186,22 @@ func (n *Network) Blackhole(addr string, on bool) {
 		n.black[a.String()] = true
 	} else {
 		delete(n.black, a.String())
+	}
+}
+
+// FailDials makes dials to addr fail with err, in a *net.OpError, or no longer
+// with nil. It panics if addr is no "host:port".
+func (n *Network) FailDials(addr string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a, bad := n.names.resolve(addr)
+	if bad != nil {
+		panic(bad)
+	}
+	if err != nil {
+		n.failing[a.String()] = err
+	} else {
+		delete(n.failing, a.String())
 	}
 }
 

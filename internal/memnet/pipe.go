@@ -19,6 +19,9 @@ const (
 	holdDown               // Network.SetDown
 )
 
+// segment is how many bytes arrive together where there is a bandwidth.
+const segment = 1460
+
 // A mark is something under way: n bytes, or the end of the stream.
 type mark struct {
 	at  time.Time // arrival
@@ -42,6 +45,8 @@ type pipe struct {
 	marks   []mark // the rest, in order
 	flight  *time.Timer
 	hold    uint8
+	slow    pace      // of this connection, beyond the network's
+	sent    time.Time // when the last byte has left, where there is a bandwidth
 
 	writing bool // a Write is under way; others wait for it
 	ended   bool // a FIN or RST is in marks, or has arrived
@@ -173,9 +178,29 @@ func (p *pipe) discard(n int) {
 	p.wcond.Broadcast()
 }
 
-// launch sends m on its way.
+// launch sends m on its way, piece by piece where there is a bandwidth.
 func (p *pipe) launch(m mark) {
-	m.at = time.Now().Add(p.net.latency())
+	now, rate := time.Now(), p.rate()
+	if rate == 0 {
+		p.queue(m, now)
+		return
+	}
+	if p.sent.Before(now) {
+		p.sent = now
+	}
+	for left := m.n; left > 0; left -= segment {
+		n := min(left, segment)
+		p.sent = p.sent.Add(time.Duration(int64(n) * int64(time.Second) / rate))
+		p.queue(mark{n: n}, p.sent)
+	}
+	if m.n == 0 {
+		p.queue(m, p.sent)
+	}
+}
+
+// queue lets m arrive after the latency from when it was sent.
+func (p *pipe) queue(m mark, sent time.Time) {
+	m.at = sent.Add(p.net.latency() + p.slow.latency)
 	if last := len(p.marks) - 1; last >= 0 {
 		if m.at.Before(p.marks[last].at) { // nothing overtakes
 			m.at = p.marks[last].at

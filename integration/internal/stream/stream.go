@@ -1,4 +1,6 @@
-package main
+// Package stream has the numbered messages that the commands of this module send both
+// ways, and what judges them at their receiver.
+package stream
 
 import (
 	"encoding/binary"
@@ -10,8 +12,8 @@ import (
 
 // Directions of a stream.
 const (
-	up   = byte('u') // client to server
-	down = byte('d')
+	Up   = byte('u') // client to server
+	Down = byte('d')
 )
 
 var (
@@ -29,9 +31,9 @@ func random(n int) []byte {
 // overhead is what a message has beside its filling: direction, number, checksum.
 const overhead = 1 + 8 + 4
 
-// message appends the message n of a direction to dst. Most are small; a few
+// Message appends the message n of a direction to dst. Most are small; a few
 // are of many frames.
-func message(dst []byte, direction byte, n uint64) []byte {
+func Message(dst []byte, direction byte, n uint64) []byte {
 	start := len(dst)
 	dst = append(dst, direction)
 	dst = binary.BigEndian.AppendUint64(dst, n)
@@ -57,8 +59,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// check returns the number of a message, which must be whole and of direction.
-func check(data []byte, direction byte) (uint64, error) {
+// Check returns the number of a message, which must be whole and of direction.
+func Check(data []byte, direction byte) (uint64, error) {
 	if len(data) < overhead {
 		return 0, fmt.Errorf("a message of %d bytes", len(data))
 	}
@@ -72,12 +74,12 @@ func check(data []byte, direction byte) (uint64, error) {
 	return binary.BigEndian.Uint64(data[1:]), nil
 }
 
-// stream is one direction, as its receiver sees it.
-type stream struct {
-	name      string
-	direction byte
-	received  atomic.Uint64
-	bytes     atomic.Uint64
+// Stream is one direction, as its receiver sees it.
+type Stream struct {
+	Name      string
+	Direction byte
+	Received  atomic.Uint64
+	Bytes     atomic.Uint64
 	trip      atomic.Pointer[trip]
 }
 
@@ -87,33 +89,33 @@ type trip struct {
 	reached chan struct{}
 }
 
-// take judges the next message.
-func (s *stream) take(data []byte, epoch uint64) error {
-	n, err := check(data, s.direction)
+// Take judges the next message.
+func (s *Stream) Take(data []byte, epoch uint64) error {
+	n, err := Check(data, s.Direction)
 	if err != nil {
-		return fmt.Errorf("%s: %w, after %d", s.name, err, s.received.Load())
+		return fmt.Errorf("%s: %w, after %d", s.Name, err, s.Received.Load())
 	}
-	switch want := s.received.Load(); {
+	switch want := s.Received.Load(); {
 	case n < want:
-		return fmt.Errorf("%s: message %d came twice, or out of order: %d was next", s.name, n, want)
+		return fmt.Errorf("%s: message %d came twice, or out of order: %d was next", s.Name, n, want)
 	case n > want:
-		return fmt.Errorf("%s: messages %d to %d are lost, or out of order", s.name, want, n-1)
+		return fmt.Errorf("%s: messages %d to %d are lost, or out of order", s.Name, want, n-1)
 	case epoch != 1:
-		return fmt.Errorf("%s: message %d is of epoch %d: a gap", s.name, n, epoch)
+		return fmt.Errorf("%s: message %d is of epoch %d: a gap", s.Name, n, epoch)
 	}
-	s.bytes.Add(uint64(len(data)))
-	got := s.received.Add(1)
+	s.Bytes.Add(uint64(len(data)))
+	got := s.Received.Add(1)
 	if t := s.trip.Load(); t != nil && got >= t.at && s.trip.CompareAndSwap(t, nil) {
 		close(t.reached)
 	}
 	return nil
 }
 
-// when returns a channel that is closed when n messages have been received.
-func (s *stream) when(n uint64) <-chan struct{} {
+// When returns a channel that is closed when n messages have been received.
+func (s *Stream) When(n uint64) <-chan struct{} {
 	t := &trip{at: n, reached: make(chan struct{})}
 	s.trip.Store(t)
-	if s.received.Load() >= n && s.trip.CompareAndSwap(t, nil) {
+	if s.Received.Load() >= n && s.trip.CompareAndSwap(t, nil) {
 		close(t.reached)
 	}
 	return t.reached

@@ -1,22 +1,23 @@
-package main
+package stream
 
 import (
 	"context"
 	"sync"
 )
 
-// gate says how many messages may have been sent in each direction, so that the
+// Gate says how many messages may have been sent in each direction, so that the
 // faults fall all along the run and the senders are at full speed in between.
-type gate struct {
+type Gate struct {
 	mu    sync.Mutex
 	limit uint64
 	wider chan struct{} // closed and replaced when limit grows
 }
 
-func newGate() *gate { return &gate{wider: make(chan struct{})} }
+// NewGate returns a closed one.
+func NewGate() *Gate { return &Gate{wider: make(chan struct{})} }
 
-// open lets messages below limit pass.
-func (g *gate) open(limit uint64) {
+// Open lets messages below limit pass.
+func (g *Gate) Open(limit uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if limit > g.limit {
@@ -26,8 +27,8 @@ func (g *gate) open(limit uint64) {
 	}
 }
 
-// pass waits until message n may be sent, and returns the limit.
-func (g *gate) pass(ctx context.Context, n uint64) (uint64, error) {
+// Pass waits until message n may be sent, and returns the limit.
+func (g *Gate) Pass(ctx context.Context, n uint64) (uint64, error) {
 	for {
 		g.mu.Lock()
 		limit, wider := g.limit, g.wider
