@@ -1,7 +1,7 @@
 // Package holdfasttest helps to test programs that use Holdfast: a server that
-// does what a script says, a network in memory, and a recorder of what a Conn went
-// through. All of it works in the bubbles of testing/synctest, where an hour of
-// waiting takes no time. A test reads like this:
+// does what a script says, a network in memory, and a recorder of what a Conn
+// went through. All of it works in the bubbles of testing/synctest, where an
+// hour of waiting takes no time. A test reads like this:
 //
 //	func TestComesBackAfterADrop(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
@@ -40,10 +40,10 @@
 //
 // # The server
 //
-// [Server.Script] says what becomes of one handshake after the other; what it does
-// not mention is served. What runs on a connection is [Server.OnConnect]'s, by
-// default an echo, or the handler's of [Server.Handle], such as one of package
-// server.
+// [Server.Script] says what becomes of one handshake after the other; what it
+// does not mention is served. What runs on a connection is
+// [Server.OnConnect]'s, by default an echo, or the handler's of
+// [Server.Handle], such as one of package server.
 //
 //	holdfasttest.Refuse{Status: 429, RetryAfter: time.Minute} // refuses; Times and Always repeat it
 //	holdfasttest.Drop{}, holdfasttest.Reset{}, holdfasttest.Hang{}
@@ -56,16 +56,17 @@
 //	holdfasttest.Serve(f), holdfasttest.All(…)       // other conversations, several things together
 //
 // [Server.Stop] and [Server.Start] restart it at its address. [Server.DropAll],
-// [Server.FreezeAll] and others act on the connections that are there. A [Peer] speaks
-// RFC 6455 frame by frame, wrong ones too. The server serves on any
-// [net.Listener]: TCP on a loopback port, TLS, or a [Memory]. Extensions are not
-// negotiated; offers are ignored. After [Server.Close] nothing of it runs on.
+// [Server.FreezeAll] and others act on the connections that are there. A [Peer]
+// speaks RFC 6455 frame by frame, wrong ones too. The server serves on any
+// [net.Listener]: TCP on a loopback port, TLS, or a [Memory]. Extensions are
+// not negotiated; offers are ignored. After [Server.Close] nothing of it runs
+// on.
 //
 // # The network
 //
 // [Memory] carries bytes as TCP does, and can be slow, down, frozen and reset.
-// [Memory.SetOnline] takes the host offline. [Network] is the part of it that says
-// whether the host is, for tests that need no Memory.
+// [Memory.SetOnline] takes the host offline. [Network] is the part of it that
+// says whether the host is, for tests that need no Memory.
 //
 // # The recorder
 //
@@ -75,9 +76,10 @@
 //
 // # In a bubble
 //
-// Make everything inside it: the Memory, the server, the recorder, the Conn. Begin
-// the Conn's options with [Memory.Options]: with the operating system's network
-// watcher, or a socket, virtual time stands still. End the program, its Conn and the
-// server before the bubble ends, and a handler's sessions with them. A process remembers
-// where WebSocket was blocked, by the server's name: NewServer("") has a new one for each.
+// Make everything inside it: the Memory, the server, the recorder, the Conn.
+// Begin the Conn's options with [Memory.Options]: with the operating system's
+// network watcher, or a socket, virtual time stands still. End the program, its
+// Conn and the server before the bubble ends, and a handler's sessions with
+// them. A process remembers where WebSocket was blocked, by the server's name:
+// NewServer("") has a new one for each.
 package holdfasttest

@@ -58,9 +58,9 @@ func (w When) Reset() Reply { return w.do(func(t *tap) { t.c.reset() }) }
 func (w When) Freeze() Reply { return w.do(func(t *tap) { t.c.freeze(true) }) }
 
 // Close closes the connection with a close frame, and drops it once the client
-// has answered, or after 5 seconds. What serves it can send nothing more meanwhile. A code of 0 or
-// 1005 sends a frame without a code. It panics if the reason is longer than
-// 123 bytes (RFC 6455, section 5.5).
+// has answered, or after 5 seconds. What serves it can send nothing more
+// meanwhile. A code of 0 or 1005 sends a frame without a code. It panics if the
+// reason is longer than 123 bytes (RFC 6455, section 5.5).
 func (w When) Close(code uint16, reason string) Reply {
 	if len(reason) > 123 {
 		panic(fmt.Sprintf("holdfasttest: Close(%d, …): the reason has %d bytes, and at most 123 fit into a close frame", code, len(reason)))
@@ -68,17 +68,23 @@ func (w When) Close(code uint16, reason string) Reply {
 	return w.do(closeFault{code, reason}.act)
 }
 
-// Slow makes the connection slow, both ways: a one-way latency that comes on top of the
-// network's, and how many bytes a second it carries, 0 for any number. The
-// server has to listen on a [Memory]. It panics if either is negative.
+// Slow makes the connection slow, both ways: a one-way latency that comes on
+// top of the network's, and how many bytes a second it carries, 0 for any
+// number. The server has to listen on a [Memory]. It panics if either is
+// negative.
 func (w When) Slow(latency time.Duration, bytesPerSecond int) Reply {
 	if latency < 0 || bytesPerSecond < 0 {
 		panic(fmt.Sprintf("holdfasttest: Slow(%v, %d): neither may be negative", latency, bytesPerSecond))
 	}
 	w.f.memory = true
+	w.f.prepare = func(t *tap) {
+		if c, ok := t.c.raw.(*memnet.Conn); ok {
+			c.SetReadPace(latency, bytesPerSecond)
+		}
+	}
 	return w.do(func(t *tap) {
 		if c, ok := t.c.raw.(*memnet.Conn); ok {
-			c.SetPace(latency, bytesPerSecond)
+			c.SetWritePace(latency, bytesPerSecond)
 		}
 	})
 }
@@ -108,7 +114,16 @@ type fault struct {
 	n      int
 	after  time.Duration
 	memory bool // needs a connection in memory
-	act    func(*tap)
+	// prepare comes just before what the fault is due at can be seen by the
+	// client, act just after; nil is nothing to prepare.
+	prepare, act func(*tap)
+}
+
+func (f fault) happen(t *tap) {
+	if f.prepare != nil {
+		f.prepare(t)
+	}
+	f.act(t)
 }
 
 func (f fault) decide() decision { return decision{faults: []fault{f}} }

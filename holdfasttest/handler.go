@@ -3,25 +3,24 @@ package holdfasttest
 import (
 	"context"
 	"crypto/tls"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"sync"
 )
 
-// Handle sets what serves the requests that are let through: plain HTTP requests,
-// and WebSocket handshakes too unless OnConnect or [Serve] has something for them. So
-// a script of faults, and a [Blockade], can be put in front of any handler:
+// Handle sets what serves the requests that are let through: plain HTTP
+// requests, and WebSocket handshakes too unless OnConnect or [Serve] has
+// something for them. So a script of faults, and a [Blockade], can be put in
+// front of any handler:
 //
 //	srv.Handle(server.New(session, nil)) // WebSocket and polls
 //	srv.Script(holdfasttest.Always(holdfasttest.BlockForbidden))
 //
-// It speaks HTTP/1.1, with connections kept alive, and holds for connections that are made
-// from now on. Without a handler plain requests are answered with 426. Stop
-// and Close wait for requests under way, of which the context ends; sessions and
-// connections that outlive their request are the handler's to end. Accepted and
-// Peers know nothing of what the handler serves.
+// It speaks HTTP/1.1, with connections kept alive, and holds for connections
+// that are made from now on. Without a handler plain requests are answered with
+// 426. Stop and Close wait for requests under way, of which the context ends;
+// sessions and connections that outlive their request are the handler's to end.
+// Accepted and Peers know nothing of what the handler serves.
 func (s *Server) Handle(h http.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,8 +90,7 @@ type web struct {
 func newWeb(s *Server) *web {
 	w := &web{conns: make(chan net.Conn), addr: s.l.Addr(), done: make(chan struct{})}
 	w.http = &http.Server{
-		Handler:  http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { s.front(rw, r) }),
-		ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(s.front),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, c)
 		},

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// ice is what freezes a connection. It knows the connection's deadlines, as those who
-// wait have to keep to them.
+// ice is what freezes a connection. It knows the connection's deadlines, as
+// those who wait have to keep to them.
 type ice struct {
 	mu        sync.Mutex
 	thaw      chan struct{} // non-nil while frozen; closed to go on
+	braked    chan struct{} // non-nil while nothing is read for a moment; closed to go on
 	moved     chan struct{} // non-nil while somebody waits; closed when a deadline moves
 	deadlines [2]time.Time
 }
@@ -28,6 +29,9 @@ func (c *serverConn) gate(direction int) error {
 	for {
 		c.mu.Lock()
 		thaw, deadline := c.thaw, c.deadlines[direction]
+		if thaw == nil && direction == reading {
+			thaw = c.braked
+		}
 		if thaw != nil && c.moved == nil {
 			c.moved = make(chan struct{})
 		}
@@ -82,6 +86,19 @@ func (c *serverConn) freeze(on bool) {
 	case !on && c.thaw != nil:
 		close(c.thaw)
 		c.thaw = nil
+	}
+}
+
+// brake keeps back what is read while something happens to the connection. It
+// is for one at a time.
+func (c *serverConn) brake(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if on {
+		c.braked = make(chan struct{})
+	} else {
+		close(c.braked)
+		c.braked = nil
 	}
 }
 

@@ -18,11 +18,12 @@ const (
 	closed
 )
 
-// Start starts a server that [NewUnstartedServer] made, or one that was stopped:
-// then it listens on the same address again, with the same script, callbacks,
-// handler and TLS. It panics if the server is running or closed, and if it cannot
-// listen: after Stop that takes a listener of a [Memory] or a TCP listener, and an
-// address that nobody has taken meanwhile.
+// Start starts a server that [NewUnstartedServer] made, or one that was
+// stopped: then it listens on the same address again, with the same script,
+// callbacks, handler and TLS. It panics if the server is running or closed, and
+// if it cannot listen: after Stop that takes a listener of a [Memory] or a TCP
+// listener, and an address that nobody has taken meanwhile. Start and Stop come
+// one after the other, never at the same time.
 func (s *Server) Start() { s.start(nil) }
 
 func (s *Server) start(cfg *tls.Config) {
@@ -60,15 +61,17 @@ func again(l net.Listener) (net.Listener, error) {
 	return nil, fmt.Errorf("nobody can say how to listen again with a %T", l)
 }
 
-// Stop ends the server as a crash does, so that [Server.Start] can bring it back:
-// it stops listening, drops every connection, and waits for every goroutine, those
-// of the callbacks and of the handler's requests included. What is left of the
-// script goes on after Start. It does nothing if the server is not running.
+// Stop ends the server as a crash does, so that [Server.Start] can bring it
+// back: it stops listening, drops every connection, and waits for every
+// goroutine, those of the callbacks and of the handler's requests included.
+// What is left of the script goes on after Start. It does nothing if the server
+// is not running.
 func (s *Server) Stop() { s.end(stopped) }
 
 // Shutdown is Stop with a close handshake for each connection first, all at the
-// same time, and no new ones meanwhile; see [Peer.Close]. Connections that the handler
-// serves are the handler's to close, before: package server's Shutdown does it.
+// same time, and no new ones meanwhile; see [Peer.Close]. Connections that the
+// handler serves are the handler's to close, before: package server's Shutdown
+// does it.
 func (s *Server) Shutdown(code uint16, reason string) {
 	s.mu.Lock()
 	l := s.l

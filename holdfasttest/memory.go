@@ -28,22 +28,23 @@ type Memory struct {
 	n    *memnet.Network
 }
 
-// NewMemory returns a network without latency that is up, and a host that is online.
+// NewMemory returns a network without latency that is up, and a host that is
+// online.
 func NewMemory() *Memory { return &Memory{Host: NewNetwork(), n: memnet.New()} }
 
-// Options are those of a client on the network: DialContext, Host as the Network,
-// and no proxy, whatever the environment says. A Conn in a bubble needs all three:
-// the operating system's network watcher would wait for real sockets, and virtual time
-// stand still.
+// Options are those of a client on the network: DialContext, Host as the
+// Network, and no proxy, whatever the environment says. A Conn in a bubble
+// needs all three: the operating system's network watcher would wait for real
+// sockets, and virtual time stand still.
 func (m *Memory) Options() holdfast.Options {
 	return holdfast.Options{DialContext: m.DialContext, Network: m.Host, Proxy: noProxy}
 }
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// SetOnline takes the host offline, or online again, as it is when a cable is pulled:
-// SetDown with syscall.ENETUNREACH, and Host says so. Of a failure that the host
-// does not notice, SetDown or Freeze alone make one.
+// SetOnline takes the host offline, or online again, as it is when a cable is
+// pulled: SetDown with syscall.ENETUNREACH, and Host says so. Of a failure that
+// the host does not notice, SetDown or Freeze alone make one.
 func (m *Memory) SetOnline(online bool) {
 	if online {
 		m.SetDown(nil)
@@ -56,10 +57,10 @@ func (m *Memory) SetOnline(online bool) {
 // names counts the servers that NewServer has named.
 var names atomic.Uint64
 
-// NewServer serves on addr, "host:port", at once. With "" it takes a name that no
-// other server of the process has had. That matters where WebSocket is blocked: a
-// process remembers it of the server's name, and so from one test to the next. The
-// server's URL has that name. It panics if it cannot listen.
+// NewServer serves on addr, "host:port", at once. With "" it takes a name that
+// no other server of the process has had. That matters where WebSocket is
+// blocked: a process remembers it of the server's name, and so from one test to
+// the next. The server's URL has that name. It panics if it cannot listen.
 //
 //	network := holdfasttest.NewMemory()
 //	srv := network.NewServer("")
@@ -89,7 +90,8 @@ func (m *Memory) Listen(addr string) (net.Listener, error) { return m.n.Listen(a
 // DialContext connects to a listener, by name or address; network is tcp, tcp4
 // or tcp6. It takes one round trip of latency. Its errors are *net.OpError:
 // around ECONNREFUSED where nothing listens, around ctx's error when ctx ends
-// first, around SetDown's error while the network is down, around FailDials' error.
+// first, around SetDown's error while the network is down, around FailDials'
+// error.
 func (m *Memory) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	return m.n.DialContext(ctx, network, addr)
 }
@@ -112,9 +114,9 @@ func (m *Memory) SetDown(err error) { m.n.SetDown(err) }
 // no longer. It panics if addr is none.
 func (m *Memory) Blackhole(addr string, on bool) { m.n.Blackhole(addr, on) }
 
-// FailDials makes dials to addr, a "host:port", fail with err in a *net.OpError, or
-// no longer with nil: a *net.DNSError, say, or syscall.EHOSTUNREACH. It panics if addr is
-// none.
+// FailDials makes dials to addr, a "host:port", fail with err in a
+// *net.OpError, or no longer with nil: a *net.DNSError, say, or
+// syscall.EHOSTUNREACH. It panics if addr is none.
 func (m *Memory) FailDials(addr string, err error) { m.n.FailDials(addr, err) }
 
 // Freeze makes every live connection half-open, or heals it: nothing arrives

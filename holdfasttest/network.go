@@ -44,8 +44,9 @@ func (n *Network) SetOnline(online bool) {
 }
 
 // SetHostOnline says whether one host is reachable, whatever SetOnline said of
-// all: a server inside a VPN that is down, say, or the proxy. host is a name or IP address, and
-// with a port it is that port alone. A change is signalled. It panics if host is empty.
+// all: a server inside a VPN that is down, say, or the proxy. host is a name or
+// IP address, and with a port it is that port alone. A change is signalled. It
+// panics if host is empty.
 func (n *Network) SetHostOnline(host string, online bool) {
 	if host == "" {
 		panic("holdfasttest: SetHostOnline: the host is empty; SetOnline is for all of them")
@@ -92,8 +93,8 @@ func (n *Network) HasAddr(addr netip.Addr) bool {
 	return !n.removed[addr.Unmap()]
 }
 
-// Check implements holdfast.Network: it says what SetHostOnline or SetOnline said last
-// of the host, and else that it is reachable.
+// Check implements holdfast.Network: it says what SetHostOnline or SetOnline
+// said last of the host, and else that it is reachable.
 func (n *Network) Check(_ context.Context, host string) transport.Reachability {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -104,8 +105,8 @@ func (n *Network) Check(_ context.Context, host string) transport.Reachability {
 	return transport.Unreachable
 }
 
-// online looks for what is known of a host and port, of the host, and of all. n.mu
-// is held.
+// online looks for what is known of a host and port, of the host, and of all.
+// n.mu is held.
 func (n *Network) online(host string) bool {
 	if online, known := n.hosts[host]; known {
 		return online

@@ -33,13 +33,14 @@ const maxRecorded = 4096
 //	rec.Wait(time.Minute, holdfast.EventDisconnected)
 //	rec.AssertKinds(holdfast.EventConnecting, holdfast.EventConnected, holdfasttest.Ellipsis, holdfast.EventDisconnected)
 //
-// What fails prints the events as a table, with a mark where they went wrong; of very
-// many it prints the first, the last and those around the mark.
-// Events come on a goroutine of the Conn's: an assertion about the last ones
-// follows a Wait for them, or synctest.Wait, or the Conn's Done.
+// What fails prints the events as a table, with a mark where they went wrong;
+// of very many it prints the first, the last and those around the mark. Events
+// come on a goroutine of the Conn's: an assertion about the last ones follows a
+// Wait for them, or synctest.Wait, or the Conn's Done.
 //
-// It keeps the last 4,096 events. All methods are safe for concurrent use, but those that can fail belong to
-// the test's goroutine. In a testing/synctest bubble, make it inside.
+// It keeps the last 4,096 events. All methods are safe for concurrent use, but
+// those that can fail belong to the test's goroutine. In a testing/synctest
+// bubble, make it inside.
 type Recorder struct {
 	t TB
 
@@ -99,10 +100,10 @@ func (r *Recorder) Of(kind holdfast.EventKind) (of []holdfast.Event) {
 // String returns the events as a table, of very many the first and the last.
 func (r *Recorder) String() string { return r.table().render(-1, "") }
 
-// Wait waits for an event of a kind and returns it, the first one after the event
-// that the Wait before has returned; one that has come already counts. It ends
-// the test when there is none within d, which in a bubble is virtual time, or when the
-// Conn has closed without it.
+// Wait waits for an event of a kind and returns it, the first one after the
+// event that the Wait before has returned; one that has come already counts. It
+// ends the test when there is none within d, which in a bubble is virtual time,
+// or when the Conn has closed without it.
 func (r *Recorder) Wait(d time.Duration, kind holdfast.EventKind) holdfast.Event {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -169,8 +170,8 @@ func name(kind holdfast.EventKind) string {
 	return kind.String()
 }
 
-// fail reports a failure above the table, with a mark at a row: -1 marks none, and
-// one past the last row the end.
+// fail reports a failure above the table, with a mark at a row: -1 marks none,
+// and one past the last row the end.
 func (r *Recorder) fail(report func(format string, args ...any), row int, mark, format string, args ...any) {
 	r.t.Helper()
 	report("%s\n%s", fmt.Sprintf(format, args...), r.table().render(row, mark))

@@ -17,15 +17,15 @@ import (
 //		holdfasttest.Hang{},
 //	)
 //
-// After the last step handshakes are dealt with as [Server.OnRequest] says, and so
-// accepted unless it says otherwise. Every handshake takes a step, also those by
-// which a client that has fallen back looks for WebSocket again; plain HTTP
-// requests take none.
+// After the last step handshakes are dealt with as [Server.OnRequest] says, and
+// so accepted unless it says otherwise. Every handshake takes a step, also
+// those by which a client that has fallen back looks for WebSocket again; plain
+// HTTP requests take none.
 //
 // A new script replaces what is left of the one before; without steps it ends
 // it. Script panics with the number of the step that cannot be: a nil one, a
-// status that is none, something behind [Always], [Slow] where the server does not
-// listen on a [Memory].
+// status that is none, something behind [Always], [Slow] where the server does
+// not listen on a [Memory].
 func (s *Server) Script(steps ...Reply) {
 	var script []step
 	for i, r := range steps {
@@ -108,8 +108,8 @@ func (s *Server) invalid(st step, last bool) string {
 	return ""
 }
 
-// Times is r for n handshakes in a row, as a step of a [Server.Script]. Elsewhere it
-// is r. It panics if n is negative, or r repeats itself already.
+// Times is r for n handshakes in a row, as a step of a [Server.Script].
+// Elsewhere it is r. It panics if n is negative, or r repeats itself already.
 func Times(n int, r Reply) Reply { return repeat(notNegative("Times", n), r) }
 
 // Always is r for every handshake from here on, as the last step of a
@@ -131,9 +131,9 @@ type times struct {
 func (t times) decide() decision { return t.reply.decide() }
 
 // All accepts the handshake, and all of what replies say holds for the
-// connection: that it is slow, say, and dropped after a while. Of what can be said
-// once, such as Serve, the last counts. It panics for a reply that does not
-// accept the handshake.
+// connection: that it is slow, say, and dropped after a while. Of what can be
+// said once, such as Serve, the last counts. It panics for a reply that does
+// not accept the handshake.
 func All(replies ...Reply) Reply {
 	var d decision
 	for i, r := range replies {

@@ -47,9 +47,9 @@ func NewServer(l net.Listener) *Server {
 	return s
 }
 
-// NewUnstartedServer returns a server that serves on l once it is started. Until
-// then clients wait, and the script, the callbacks and the handler can be set. The
-// server owns l.
+// NewUnstartedServer returns a server that serves on l once it is started.
+// Until then clients wait, and the script, the callbacks and the handler can be
+// set. The server owns l.
 func NewUnstartedServer(l net.Listener) *Server {
 	return &Server{l: l, conns: map[*serverConn]struct{}{}, changed: make(chan struct{})}
 }
@@ -72,9 +72,10 @@ func (s *Server) URL() string {
 // OnRequest sets what answers requests from now on. n counts the WebSocket
 // handshakes from 1; a plain HTTP request is not counted, and its n is 0. f
 // runs in the connection's goroutine and may block: the server answers when it
-// returns. A nil Reply, or a nil f, means Accept{}, which answers plain requests
-// with 426, or hands them to the handler where there is one. The request's Body must
-// not be read. Handshakes for which there is a [Server.Script] do not come here.
+// returns. A nil Reply, or a nil f, means Accept{}, which answers plain
+// requests with 426, or hands them to the handler where there is one. The
+// request's Body must not be read. Handshakes for which there is a
+// [Server.Script] do not come here.
 func (s *Server) OnRequest(f func(n int, r *http.Request) Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +95,8 @@ func (s *Server) OnConnect(f func(p *Peer)) {
 	s.onConnect = f
 }
 
-// Requests counts the WebSocket handshakes that were asked for, whatever the answer.
+// Requests counts the WebSocket handshakes that were asked for, whatever the
+// answer.
 func (s *Server) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,10 +166,12 @@ func (s *Server) CloseAll(code uint16, reason string) {
 	wg.Wait()
 }
 
-// DropAll drops every live connection, handshakes under way included. See [Peer.Drop].
+// DropAll drops every live connection, handshakes under way included. See
+// [Peer.Drop].
 func (s *Server) DropAll() { s.each((*serverConn).drop) }
 
-// ResetAll resets every live connection, handshakes under way included. See [Peer.Reset].
+// ResetAll resets every live connection, handshakes under way included. See
+// [Peer.Reset].
 func (s *Server) ResetAll() { s.each((*serverConn).reset) }
 
 // FreezeAll freezes every live connection or heals it. Later connections are

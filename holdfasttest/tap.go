@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -28,7 +29,7 @@ type tap struct {
 	shut     atomic.Bool                // it was sent
 }
 
-// arm puts a tap on c before the handshake's answer passes, after which it opens.
+// arm puts a tap on c before the handshake's answer passes.
 func (c *serverConn) arm(faults []fault, answer func()) {
 	t := &tap{c: c, faults: faults, answer: answer, wr: newLock(), rd: newLock()}
 	t.out.inHead = true
@@ -55,11 +56,18 @@ func (c *serverConn) settle() {
 	}
 }
 
-// open makes the faults happen that are due at once, and starts the clocks of
-// those that are due in time.
-func (t *tap) open() {
-	t.at(0, triggerSent)
-	t.at(0, triggerReceived)
+// due returns the faults that are due after n messages of a kind.
+func (t *tap) due(n int, on ...trigger) (due []fault) {
+	for _, f := range t.faults {
+		if slices.Contains(on, f.on) && f.n == n {
+			due = append(due, f)
+		}
+	}
+	return due
+}
+
+// startClocks waits for the faults that are due in time.
+func (t *tap) startClocks() {
 	for _, f := range t.faults {
 		if f.on != triggerTime {
 			continue
@@ -69,22 +77,11 @@ func (t *tap) open() {
 			defer timer.Stop()
 			select {
 			case <-timer.C:
-				f.act(t)
+				f.happen(t)
 			case <-t.c.closed:
 			}
 		})
 	}
-}
-
-// at makes the faults happen that are due after n messages of a kind.
-func (t *tap) at(n int, on trigger) (fired bool) {
-	for _, f := range t.faults {
-		if f.on == on && f.n == n {
-			f.act(t)
-			fired = true
-		}
-	}
-	return fired
 }
 
 func (t *tap) write(b []byte) (n int, err error) {
@@ -104,18 +101,45 @@ func (t *tap) write(b []byte) (n int, err error) {
 			return n, err
 		}
 		k, what := t.out.scan(b[n:])
-		m, err := t.c.Conn.Write(b[n : n+k])
+		var due []fault
+		switch what {
+		case sawHead:
+			due = t.due(0, triggerSent, triggerReceived)
+		case sawMessage:
+			due = t.due(t.out.messages, triggerSent)
+		}
+		m, err := t.pass(b[n:n+k], due)
 		n += m
 		if err != nil {
 			return n, err
 		}
-		switch what {
-		case sawHead:
-			t.open()
-		case sawMessage:
-			t.at(t.out.messages, triggerSent)
+		if what == sawHead {
+			t.startClocks()
 		}
 	}
+}
+
+// pass writes b, after which faults are due. The client answers no sooner than
+// they have happened.
+func (t *tap) pass(b []byte, due []fault) (int, error) {
+	if len(due) == 0 {
+		return t.c.Conn.Write(b)
+	}
+	t.c.brake(true)
+	defer t.c.brake(false)
+	for _, f := range due {
+		if f.prepare != nil {
+			f.prepare(t)
+		}
+	}
+	n, err := t.c.Conn.Write(b)
+	if err != nil {
+		return n, err
+	}
+	for _, f := range due {
+		f.act(t)
+	}
+	return n, nil
 }
 
 // unlockWrite lets others write. A close frame that was wanted between the last
@@ -171,8 +195,14 @@ func (t *tap) read(b []byte) (int, error) {
 	for n < len(t.rest) && n < len(b) {
 		k, what := t.in.scan(t.rest[n:min(len(t.rest), len(b))])
 		n += k
-		if what == sawMessage && t.at(t.in.messages, triggerReceived) {
-			break
+		if what == sawMessage {
+			due := t.due(t.in.messages, triggerReceived)
+			for _, f := range due {
+				f.happen(t)
+			}
+			if len(due) > 0 {
+				break
+			}
 		}
 		if what == sawClose && t.shut.Load() && t.answer == nil {
 			t.c.drop()

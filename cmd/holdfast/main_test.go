@@ -46,6 +46,9 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"demo", "--faults", ""}, 2, "", `for flag -faults: there is no fault ""`},
 		{[]string{"demo", "--seed", "-1"}, 2, "", `invalid value "-1" for flag -seed`},
 		{[]string{"demo", "now"}, 2, "", `unexpected argument "now"`},
+		{[]string{"help", "doctor"}, 0, "Usage: holdfast doctor URL", ""},
+		{[]string{"doctor"}, 2, "", "holdfast doctor: it takes a URL"},
+		{[]string{"doctor", "wss://a/", "--idle", "soon"}, 2, "", `invalid value "soon" for flag -idle: a duration looks like`},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, c.code, run(c.args, cli.Streams{Out: &stdout, Err: &stderr}), "%q", c.args)

@@ -19,8 +19,9 @@ type message struct {
 }
 
 // ticker keeps a copy of an exchange's prices. It subscribes anew whenever the
-// server knows nothing of it any more, and loads everything whenever it may have missed a
-// change. When the exchange cannot be reached for too long it gives up.
+// server knows nothing of it any more, and loads everything whenever it may
+// have missed a change. When the exchange cannot be reached for too long it
+// gives up.
 type ticker struct {
 	url     string
 	symbols []string
@@ -113,7 +114,7 @@ func (t *ticker) price(symbol string) (cents int, ok bool) {
 func ended(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // it was asked to end
 	case errors.Is(err, holdfast.ErrRetriesExhausted):
 		return fmt.Errorf("giving up on the exchange: %w", err)
 	}

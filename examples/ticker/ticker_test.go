@@ -13,8 +13,8 @@ import (
 	"github.com/holdfast-ws/holdfast/holdfasttest"
 )
 
-// world is what the program meets in a test: a network in memory, a server on it that
-// does what its script says, and what the connection says of it all.
+// world is what the program meets in a test: a network in memory, a server on
+// it that does what its script says, and what the connection says of it all.
 type world struct {
 	*testing.T
 	network *holdfasttest.Memory
@@ -27,8 +27,8 @@ type world struct {
 	stop     context.CancelFunc
 }
 
-// bubble runs f in virtual time: an hour of waiting takes no time, and a goroutine
-// that is left over fails the test.
+// bubble runs f in virtual time: an hour of waiting takes no time, and a
+// goroutine that is left over fails the test.
 func bubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,8 +84,8 @@ func (w *world) gaveUp() error {
 	}
 }
 
-// shows waits until nothing moves and says what price the program has; 0 stands for
-// none.
+// shows waits until nothing moves and says what price the program has; 0 stands
+// for none.
 func (w *world) shows(want int) {
 	w.Helper()
 	synctest.Wait()

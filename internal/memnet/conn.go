@@ -65,10 +65,14 @@ func (c *Conn) Freeze(on bool) {
 	c.out.setHold(holdFrozen, on)
 }
 
-// SetPace slows this connection, both ways, from now on: latency comes on top of
+// SetReadPace slows what the other end sends from now on: latency comes on top of
 // the network's, and of two bandwidths the smaller one counts. 0 is neither.
-func (c *Conn) SetPace(latency time.Duration, bytesPerSecond int) {
+func (c *Conn) SetReadPace(latency time.Duration, bytesPerSecond int) {
 	c.in.setPace(latency, bytesPerSecond)
+}
+
+// SetWritePace is SetReadPace for what this end sends.
+func (c *Conn) SetWritePace(latency time.Duration, bytesPerSecond int) {
 	c.out.setPace(latency, bytesPerSecond)
 }
 

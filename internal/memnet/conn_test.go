@@ -376,7 +376,11 @@ func TestPaceOfAConnection(t *testing.T) {
 		n := New()
 		c, s := pair(t, n)
 		other, otherEnd := pair(t, n)
-		c.SetPace(time.Second, 100)
+		pace := func(latency time.Duration, bytesPerSecond int) {
+			c.SetReadPace(latency, bytesPerSecond)
+			c.SetWritePace(latency, bytesPerSecond)
+		}
+		pace(time.Second, 100)
 		took := func(from, to net.Conn) time.Duration {
 			start := time.Now()
 			write(t, from, string(make([]byte, 100)))
@@ -393,7 +397,7 @@ func TestPaceOfAConnection(t *testing.T) {
 		assert.Equal(t, 3*time.Second, took(other, otherEnd))
 		n.SetBandwidth(1000)
 		assert.Equal(t, 3*time.Second, took(c, s))
-		c.SetPace(0, 0)
+		pace(0, 0)
 		assert.Equal(t, 1100*time.Millisecond, took(s, c))
 	})
 }

@@ -73,7 +73,8 @@ func (n *Network) Listen(addr string) (net.Listener, error) {
 // net.Dialer.DialContext and takes the networks tcp, tcp4 and tcp6. It takes
 // one round trip of latency. Its errors are *net.OpError: around an
 // *os.SyscallError with ECONNREFUSED where nothing listens, around ctx's error
-// when ctx ends first, around SetDown's error while the network is down, around FailDials' error.
+// when ctx ends first, around SetDown's error while the network is down, around
+// FailDials' error.
 func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials++

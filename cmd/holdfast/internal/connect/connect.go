@@ -141,9 +141,10 @@ func (c *client) event(e holdfast.Event) {
 		return
 	}
 	if e.Kind == holdfast.EventConnected && len(c.set.subprotocols) > 0 {
-		if p := c.conn.Subprotocol(); p != "" {
+		switch p := c.conn.Subprotocol(); {
+		case p != "":
 			line += ", subprotocol " + p
-		} else {
+		case c.conn.State() == holdfast.StateConnected: // otherwise it is not known any more
 			line += ", no subprotocol"
 		}
 	}
@@ -181,6 +182,11 @@ func (c *client) script(alive context.Context) error {
 		var cancel context.CancelFunc
 		alive, cancel = context.WithTimeoutCause(alive, c.set.timeout, errTimeout)
 		defer cancel()
+	}
+	// Messages may come before the Conn counts as connected; closed then, it would
+	// say no goodbye. Where it has ended already, what follows finds out.
+	if err := c.conn.WaitConnected(alive); err != nil && errors.Is(context.Cause(alive), errTimeout) {
+		return c.why(alive, err)
 	}
 	if err := c.prepared(alive); err != nil {
 		return err
@@ -238,20 +244,17 @@ func (c *client) prepared(alive context.Context) error {
 	if len(c.set.replay) == 0 {
 		return nil
 	}
-	if err := c.conn.WaitConnected(alive); err != nil { // the gaps are those of a connection
-		return c.why(alive, err)
-	}
 	return c.why(alive, replay(alive, c.set.replay, c.set.speed, func(m holdfast.Message) error { return c.send(alive, m) }))
 }
 
 // finish closes, and returns the exit code. err is how the work has ended.
 func (c *client) finish(ctx context.Context, err error, received <-chan struct{}) int {
-	own := c.conn.Err() // it has ended by itself
 	unsent := c.conn.Close()
 	<-received
 	<-c.conn.Done()
+	own := c.conn.Err() // unless ErrClosed, it has ended by itself
 	var end *holdfast.CloseError
-	bye := own == nil || errors.Is(own, holdfast.ErrClosed)
+	bye := errors.Is(own, holdfast.ErrClosed)
 	if errors.As(own, &end) && end.Remote && end.Code == holdfast.StatusNormalClosure {
 		bye = true
 		c.screen.state("%s", inner(own))
@@ -265,6 +268,8 @@ func (c *client) finish(ctx context.Context, err error, received <-chan struct{}
 	}
 	switch {
 	case errors.Is(err, errInterrupted):
+	case !bye && errors.Is(own, holdfast.ErrRetriesExhausted) && !c.set.quiet:
+		report(fmt.Errorf("gave up at failure %d in a row; --retries allows more", c.conn.Stats().ConsecutiveFailures))
 	case !bye:
 		report(own) // and err is for that reason
 	case ctx.Err() == nil:

@@ -212,10 +212,40 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// TestCharactersOfTwoColumns are edited as one.
+func TestCharactersOfTwoColumns(t *testing.T) {
+	for keys, want := range map[string]string{
+		"日本語\x7f\r":                  "日本",
+		"日本語\x1b[D\x1b[Dx\r":         "日x本語",
+		"日本語\x02\x02\x06x\r":         "日本x語",
+		"日本語\x01\x1b[Cx\x1b[3~y\r":   "日xy語",
+		"日a\x01\x04b\r":              "ba",
+		"a日\x08\x7f\x7fb\r":          "b",
+		"日 本語\x17x\r":                "日 x",
+		"日本\x15x\r":                  "x",
+		"日本\x01\x1b[C\x0bx\r":        "日x",
+		"日b\x1b[1~a\x1b[4~c\r":       "a日bc",
+		"日\x14本\r":                   "日本",
+		"日\tx\x7f\x7f\x7fy\r":        "y",
+		"\xff\xe6日\uFFFD\ue00ax\r":   "日x",
+		"\x1b[A\x7f!\r":              "before 日!",
+		"\x1b[200~日本\x1b[201~\x7f\r": "日",
+	} {
+		h := &history{}
+		h.Add(edited("before 日本"))
+		e := newEditor(strings.NewReader(keys), &paper{}, h)
+		line, pasted, err := e.line()
+		require.NoError(t, err, "%q", keys)
+		assert.False(t, pasted)
+		assert.Equal(t, want, line, "%q", keys)
+	}
+	assert.Equal(t, "a\tb日", entered(edited("a\tb日")))
+}
+
 func TestPictureHidesC1(t *testing.T) {
 	var p paper
-	n, err := picture{&p}.Write([]byte("a\u009bbü\ue009\x1b[12D\x1b[K"))
+	n, err := picture{&p}.Write([]byte("a\u009bbü\ue009日\ue00a\x1b[12D\x1b[K"))
 	require.NoError(t, err)
-	assert.Equal(t, len("a\u009bbü\ue009\x1b[12D\x1b[K"), n)
-	assert.Equal(t, "a?bü \r\x1b[K", p.String())
+	assert.Equal(t, len("a\u009bbü\ue009日\ue00a\x1b[12D\x1b[K"), n)
+	assert.Equal(t, "a?bü 日\r\x1b[K", p.String())
 }

@@ -57,8 +57,7 @@ Else:
 In a terminal: /help, /stats, /reconnect and /close [CODE [REASON]] are commands;
 //text sends /text. With --json a line that begins JSON and does not end it goes on
 in the next one. A paste of several lines is as many messages, none of them a command.
-Characters that take two columns are sent as typed, but look wrong while they are
-edited. Ctrl-C and Ctrl-D close with 1000, after all that was sent.
+Ctrl-C and Ctrl-D close with 1000, after all that was sent.
 
 Exit codes: 0 all was sent, and what was expected has arrived; 1 the connection
 ended by an error, or that did not happen; 2 a wrong flag; 130 stopped by Ctrl-C or

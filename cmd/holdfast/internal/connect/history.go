@@ -19,7 +19,7 @@ const (
 )
 
 // history is the lines that were entered, the oldest first, in memory and in a
-// file. It is the term.History of the editor, whose lines have stand-ins for tabs.
+// file. It is the term.History of the editor, whose lines have stand-ins.
 type history struct {
 	mu    sync.Mutex
 	lines []string
@@ -105,7 +105,7 @@ func (h *history) remember(line string) bool {
 func (h *history) Add(line string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	line = withTabs(line)
+	line = entered(line)
 	if h.remember(line) && h.file != nil {
 		_, _ = h.file.WriteString(line + "\n") // a line that is not kept is not worth an interruption
 	}
@@ -122,7 +122,7 @@ func (h *history) Len() int {
 func (h *history) At(i int) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return withoutTabs(h.lines[len(h.lines)-1-i])
+	return edited(h.lines[len(h.lines)-1-i])
 }
 
 func (h *history) close() {

@@ -47,7 +47,7 @@ func (c *client) interact(alive context.Context, t terminal) error {
 	var before *term.State
 	var err error
 	restore := sync.OnceFunc(func() {
-		if before == nil {
+		if before == nil { // it never was another one
 			return
 		}
 		fmt.Fprint(t.out, "\r\n\x1b[J") // below the line that was being typed
@@ -55,9 +55,9 @@ func (c *client) interact(alive context.Context, t terminal) error {
 		_ = term.Restore(int(t.in.Fd()), before)
 	})
 	defer restore() // where this panics
-	c.restore.Store(&restore)
 	c.screen.redirect(e, notes, func() {
 		if before, err = term.MakeRaw(int(t.in.Fd())); err == nil {
+			c.restore.Store(&restore)
 			e.SetBracketedPasteMode(true)
 		}
 	})

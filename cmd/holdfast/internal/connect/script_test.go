@@ -54,6 +54,13 @@ func TestPipe(t *testing.T) {
 	w.awaitTexts("one", "", "last")
 }
 
+func TestInteractiveGoesOn(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	r := command(t, "then\n", w.url(), "--send", "first", "--interactive", "--wait", "0")
+	assert.Equal(t, 0, r.code, r.errors)
+	w.awaitTexts("first", "then")
+}
+
 func TestPipeOfBinary(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	r := command(t, "00ff\nbase64:AQID\n", w.url(), "--binary", "--wait", "0")
@@ -132,15 +139,35 @@ func TestNothingListens(t *testing.T) {
 	r := command(t, "", w.url(), "--retries", "0", "--send", "x", "--quiet")
 	assert.Equal(t, 1, r.code)
 	assert.Contains(t, r.errors, "server down")
+	r = command(t, "", w.url(), "--retries", "0", "--send", "x")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.errors, "gave up at failure 1 in a row")
+	assert.Equal(t, 1, strings.Count(r.errors, "server down"), "it is told once")
+}
+
+func TestTimeout(t *testing.T) {
+	w := newWorld(t, nil, nil)
+	w.kill()
+	r := command(t, "", w.url(), "--retries", "unlimited", "--timeout", "50ms", "--send", "x")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.errors, "flag -timeout: not done in time")
 }
 
 func TestTimeoutNamesTheFailure(t *testing.T) {
 	w := newWorld(t, nil, nil)
 	w.kill()
-	r := command(t, "", w.url(), "--retries", "unlimited", "--timeout", "50ms", "--send", "x")
-	assert.Equal(t, 1, r.code)
-	assert.Contains(t, r.errors, "flag -timeout: not done in time: not connected")
-	assert.Contains(t, r.errors, "waiting ")
+	set, err := parse([]string{w.url(), "--retries", "unlimited"})
+	require.NoError(t, err)
+	var errs paper
+	c := newClient(set, cli.Streams{Out: &paper{}, Err: &errs})
+	late, end := context.WithCancelCause(t.Context())
+	code := c.run(t.Context(), true, func(context.Context) error {
+		errs.await(t, 0, "waiting ")
+		end(errTimeout)
+		return c.why(late, late.Err())
+	})
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errs.String(), "flag -timeout: not done in time: not connected: dial")
 }
 
 func TestInterrupt(t *testing.T) {
@@ -184,14 +211,17 @@ func TestSubprotocolAndHeaders(t *testing.T) {
 	heads := make(chan http.Header, 1)
 	w := newWorld(t, func(ctx context.Context, s *server.Session) error {
 		heads <- s.Request().Header
-		return nil
+		_, err := s.Receive(ctx)
+		return err
 	}, &server.Options{Subprotocols: []string{"b"}})
-	r := command(t, "", w.url(), "-H", "X-One: 1", "--auth", "HOLDFAST_TEST_AUTH", "--subprotocol", "a", "--subprotocol", "b", "--send", "x")
+	s := interactive(t, w.url(), "-H", "X-One: 1", "--auth", "HOLDFAST_TEST_AUTH", "--subprotocol", "a", "--subprotocol", "b")
 	got := <-heads
 	assert.Equal(t, "1", got.Get("X-One"))
 	assert.Equal(t, "Bearer hunter2", got.Get("Authorization"))
-	assert.Contains(t, r.errors, "connected over websocket, subprotocol b\n")
-	assert.NotContains(t, r.errors, "hunter2")
+	s.screen.await(t, 0, "connected over websocket, subprotocol b")
+	s.keys.write("\x04")
+	assert.Equal(t, 0, <-s.code)
+	assert.NotContains(t, s.screen.String(), "hunter2")
 }
 
 func TestInsecure(t *testing.T) {

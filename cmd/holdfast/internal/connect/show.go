@@ -109,7 +109,7 @@ func (s *screen) pretty(m holdfast.Message) (string, bool) {
 		return "", false
 	}
 	var b bytes.Buffer
-	if json.Indent(&b, m.Data, "", "  ") != nil {
+	if json.Indent(&b, bytes.TrimSpace(m.Data), "", "  ") != nil {
 		return "", false
 	}
 	if !s.terminal {
@@ -179,7 +179,7 @@ func colorJSON(s string, p cli.Palette) string {
 			if c == '-' || '0' <= c && c <= '9' {
 				color = cli.Yellow
 			}
-			b.WriteString(p.Paint(color, s[start:i]))
+			b.WriteString(p.Paint(color, cli.Visible(s[start:i])))
 		}
 	}
 	return b.String()

@@ -69,6 +69,7 @@ func TestJSONInColour(t *testing.T) {
 
 func FuzzColorJSON(f *testing.F) {
 	f.Add(`{"a\\":[1,"\u001b",{}]}`)
+	f.Add("0\r") // white space, which the indented JSON kept
 	f.Fuzz(func(t *testing.T, s string) {
 		got := shown(&screen{terminal: true, json: true}, text1(s))
 		assert.NotRegexp(t, "[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f]", got)
