@@ -46,14 +46,14 @@ func goFile(b block) (string, error) {
 	}
 	body := b.text
 	if _, err := parser.ParseFile(token.NewFileSet(), "", "package fragment\n"+body, 0); err != nil {
-		body = "func fragment(" + given + ") error {\n" + b.text + "\nreturn nil\n}\n"
+		body = "func fragment(" + given + ") error {\n{\n" + b.text + used(b.text) + "}\nreturn nil\n}\n"
 	}
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", "package fragment\n"+body, 0)
 	if err != nil {
 		return "", err
 	}
-	used := map[string]string{}
+	imported := map[string]string{}
 	var fault error
 	ast.Inspect(file, func(n ast.Node) bool {
 		selector, ok := n.(*ast.SelectorExpr)
@@ -65,11 +65,11 @@ func goFile(b block) (string, error) {
 			return true
 		}
 		if name.Name == "websocket" {
-			if used[name.Name] = websockets[b.markOf("go")]; used[name.Name] == "" {
+			if imported[name.Name] = websockets[b.markOf("go")]; imported[name.Name] == "" {
 				fault = fmt.Errorf("websocket stands for no package: the mark is %q", b.mark)
 			}
 		} else if path, ok := packages[name.Name]; ok {
-			used[name.Name] = path
+			imported[name.Name] = path
 		}
 		return true
 	})
@@ -77,15 +77,37 @@ func goFile(b block) (string, error) {
 		return "", fault
 	}
 	var imports []string
-	for name, path := range used {
+	for name, path := range imported {
 		imports = append(imports, fmt.Sprintf("import %s %q\n", name, path))
 	}
 	sort.Strings(imports)
 	return "package fragment\n" + strings.Join(imports, "") + body, nil
 }
 
+// used is a use of the conn and err that statements declare: a fragment may end with
+// the call that it shows.
+func used(text string) (uses string) {
+	file, err := parser.ParseFile(token.NewFileSet(), "", "package fragment\nfunc f() {\n"+text+"\n}\n", 0)
+	if err != nil {
+		return ""
+	}
+	for _, s := range file.Decls[0].(*ast.FuncDecl).Body.List {
+		assign, ok := s.(*ast.AssignStmt)
+		if !ok || assign.Tok != token.DEFINE {
+			continue
+		}
+		for _, left := range assign.Lhs {
+			if name, ok := left.(*ast.Ident); ok && (name.Name == "conn" || name.Name == "err") {
+				uses += "_ = " + name.Name + "\n"
+			}
+		}
+	}
+	return uses
+}
+
 // compile compiles go blocks, each as a package of its own, in a module that
-// requires what this one does. The error holds what the compiler said.
+// requires what this one does, and runs those that are tests. The error holds what the
+// go command said.
 func compile(t *testing.T, blocks []block) error {
 	t.Helper()
 	dir := t.TempDir()
@@ -95,6 +117,7 @@ func compile(t *testing.T, blocks []block) error {
 	require.Contains(t, mod, "=> ../\n")
 	write(t, filepath.Join(dir, "go.mod"), strings.Replace(mod, "=> ../\n", "=> "+root+"\n", 1))
 	write(t, filepath.Join(dir, "go.sum"), readFile(t, "go.sum"))
+	var tests []string
 	for i, b := range blocks {
 		text, err := goFile(b)
 		if err != nil {
@@ -103,21 +126,28 @@ func compile(t *testing.T, blocks []block) error {
 		name := "block.go"
 		if strings.Contains(text, "testing.T)") {
 			name = "block_test.go"
+			tests = append(tests, fmt.Sprintf("./block%02d", i))
 		}
 		at := filepath.Join(dir, fmt.Sprintf("block%02d", i))
 		require.NoError(t, os.Mkdir(at, 0o700))
 		write(t, filepath.Join(at, name), text)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "vet", "-unreachable=false", "./...")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		text := string(out)
-		for i, b := range blocks {
-			text = strings.ReplaceAll(text, fmt.Sprintf("block%02d/", i), fmt.Sprintf("block%02d (%v)/", i, b))
+	commands := [][]string{{"vet", "-unreachable=false", "./..."}}
+	if len(tests) > 0 {
+		commands = append(commands, append([]string{"test", "-timeout=60s", "-count=1"}, tests...))
+	}
+	for _, args := range commands {
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			text := string(out)
+			for i, b := range blocks {
+				text = strings.ReplaceAll(text, fmt.Sprintf("block%02d/", i), fmt.Sprintf("block%02d (%v)/", i, b))
+			}
+			return fmt.Errorf("go %s: %w\n%s", args[0], err, text)
 		}
-		return fmt.Errorf("%w\n%s", err, text)
 	}
 	return nil
 }

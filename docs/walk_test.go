@@ -25,6 +25,7 @@ type block struct {
 	line     int
 	language string
 	mark     string // of the comment before it: "run: name"
+	before   string // the line of words before it
 	text     string
 }
 
@@ -43,13 +44,13 @@ func (b block) markOf(kind string) string {
 func blocksOf(page, text string) (blocks []block, prose string, err error) {
 	var rest []string
 	lines := strings.Split(text, "\n")
-	mark := ""
+	mark, before := "", ""
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
 		fence := strings.TrimLeft(line, " ")
 		if !strings.HasPrefix(fence, "```") {
 			if strings.TrimSpace(line) != "" {
-				mark = ""
+				mark, before = "", line
 				if inner, ok := strings.CutPrefix(line, "<!-- "); ok {
 					mark, _ = strings.CutSuffix(inner, " -->")
 				}
@@ -57,7 +58,7 @@ func blocksOf(page, text string) (blocks []block, prose string, err error) {
 			rest = append(rest, line)
 			continue
 		}
-		b := block{page: page, line: i + 1, language: strings.TrimPrefix(fence, "```"), mark: mark}
+		b := block{page: page, line: i + 1, language: strings.TrimPrefix(fence, "```"), mark: mark, before: before}
 		mark = ""
 		end := slices.Index(lines[i+1:], "```")
 		if end < 0 || fence != line {
@@ -118,8 +119,20 @@ func check(t *testing.T, b block) error {
 		}
 		return nil
 	case "sh":
+		dir := ""
+		if m := place.FindStringSubmatch(b.before); m != nil {
+			dir = m[1]
+		}
 		for line := range strings.Lines(b.text) {
-			if err := checkCommand(t, strings.TrimSpace(line)); err != nil {
+			line = strings.TrimSpace(line)
+			if to, ok := strings.CutPrefix(line, "cd "); ok && !strings.Contains(line, "&&") {
+				dir = to + "/" // for the lines that follow
+				if err := exists(dir); err != nil {
+					return fmt.Errorf("%v: %w", b, err)
+				}
+				continue
+			}
+			if err := checkCommand(t, dir, line); err != nil {
 				return fmt.Errorf("%v: %w", b, err)
 			}
 		}
@@ -133,6 +146,9 @@ func check(t *testing.T, b block) error {
 	}
 	return fmt.Errorf("%v: nothing checks a block of %q", b, b.language)
 }
+
+// place is what the words before commands say of where to run them.
+var place = regexp.MustCompile("^In `([a-z/]+)/`")
 
 func exists(file string) error {
 	_, err := os.Stat(filepath.Join("..", filepath.FromSlash(file)))
@@ -162,14 +178,15 @@ var commands = map[string]string{
 
 var assignment = regexp.MustCompile(`^[A-Z_]+=\S* `)
 
-// checkCommand says whether a line of sh names what exists.
-func checkCommand(t *testing.T, line string) error {
+// checkCommand says whether a line of sh names what exists. dir is from the root of
+// the repository.
+func checkCommand(t *testing.T, dir, line string) error {
 	line, _, _ = strings.Cut(line, " #")
 	line = strings.TrimSpace(line)
 	if line == "" || strings.HasPrefix(line, "#") || commands[line] != "" {
 		return nil
 	}
-	dir := ".."
+	dir = filepath.Join("..", dir)
 	if rest, ok := strings.CutPrefix(line, "cd "); ok {
 		to, after, found := strings.Cut(rest, " && ")
 		if !found {
@@ -312,6 +329,7 @@ func TestBlocksThatAreBroken(t *testing.T) {
 		"a command that is not there": "```sh\ngo run ./cmd/holdfast fly\n```\n",
 		"a test that is not there":    "```sh\ngo test -run TestNoSuchThing .\n```\n",
 		"tests of no package":         "```sh\ngo test -run Test ./nowhere\n```\n",
+		"tests of another folder":     "In `server/`:\n\n```sh\ngo test -run TestDocs .\n```\n",
 		"cd to nowhere":               "```sh\ncd nowhere && go test -run Test .\n```\n",
 	} {
 		blocks, _, err := blocksOf("docs/page.md", text)
@@ -329,6 +347,8 @@ func TestBlocksThatAreBroken(t *testing.T) {
 	assert.ErrorContains(t, compile(t, []block{good, bad}), "docs/page.md:9")
 	assert.ErrorContains(t, compile(t, []block{unmarked}), "websocket")
 	assert.Error(t, compile(t, []block{{language: "go", text: "if {\n"}}))
+	failing := block{page: "docs/page.md", line: 9, language: "go", text: "func TestIt(t *testing.T) { t.Error(\"it fails\") }\n"}
+	assert.ErrorContains(t, compile(t, []block{failing}), "it fails")
 }
 
 var (
@@ -357,10 +377,9 @@ func badLinks(t *testing.T, page, prose string) (bad []string) {
 			continue
 		}
 		target, fragment, _ := strings.Cut(m[1], "#")
-		to := page
 		text := prose
 		if target != "" {
-			to = path.Join(path.Dir(page), target)
+			to := path.Join(path.Dir(page), target)
 			if exists(to) != nil {
 				bad = append(bad, m[1])
 				continue

@@ -73,6 +73,15 @@ func TestDoctorNginxForWebSocket(t *testing.T) {
 	assert.Equal(t, "held", factsOf[doctor.BufferingFacts](t, r, doctor.StepBuffering).Requests)
 }
 
+// Told not to, it does not buffer.
+func TestDoctorNginxWithoutBuffering(t *testing.T) {
+	u := startUpstream(t, &ledger{}, nil)
+	front := nginx(t, "nginx-upgrade.conf", map[string]any{"Upstream": u.addr + ";\n\t\t\tproxy_request_buffering off"})
+	r := examine(t, "ws://"+front.addr+"/stream", nil)
+	assert.True(t, r.Verdict.OK, r.Verdict.Summary)
+	assert.Equal(t, "passed on", factsOf[doctor.BufferingFacts](t, r, doctor.StepBuffering).Requests)
+}
+
 func TestDoctorNginxOverTLS(t *testing.T) {
 	u := startUpstream(t, &ledger{}, nil)
 	pair := newCertificate(t)
@@ -115,9 +124,8 @@ func TestDoctorHAProxy(t *testing.T) {
 func TestDoctorHAProxyNotSticky(t *testing.T) {
 	p := startPair(t, false)
 	r := examine(t, "http://"+p.front.addr+"/stream", nil)
-	s := r.Step(doctor.StepLongPoll)
-	require.NotNil(t, s)
-	assert.NotEqual(t, doctor.OK, s.Status, s.Summary)
+	assert.Equal(t, holdfast.ClassNotSticky, r.Verdict.Class, r.Verdict.Summary)
+	assert.Contains(t, r.Verdict.Summary, "reach servers that do not know the session")
 }
 
 func TestDoctorForwardProxy(t *testing.T) {
@@ -136,6 +144,10 @@ func TestDoctorForwardProxy(t *testing.T) {
 			assert.Equal(t, http.StatusForbidden, factsOf[doctor.TunnelFacts](t, r, doctor.StepTunnel).StatusCode)
 			assert.Equal(t, holdfast.ClassBlocked, r.Verdict.Class, "plain HTTP gets through, as a Conn with a fallback finds")
 			assert.True(t, factsOf[doctor.LongPollFacts](t, r, doctor.StepLongPoll).Works)
+
+			r = examine(t, "http://"+u.addr+"/stream", func(o *doctor.Options) { o.Proxy = through(strict) })
+			assert.True(t, r.Verdict.OK, r.Verdict.Summary)
+			assert.Equal(t, doctor.Skipped, r.Step(doctor.StepTunnel).Status, "an http URL needs none")
 
 			// Over TLS there is no way but a tunnel.
 			r = examine(t, "wss://"+u.addr+"/stream", func(o *doctor.Options) { o.Proxy = through(strict) })

@@ -4,6 +4,7 @@
 //	go run ./herd                                  # 5,000 clients, three policies
 //	go run ./herd -clients 300 -down 1s -policy default
 //	go run ./herd -json
+//	go run ./herd -docs ../docs                    # puts the figures into docs/storms.md
 //
 // Client and server are two processes on loopback; the server is package server,
 // without its limits by address. A client is back when its Conn is connected.
@@ -20,10 +21,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/integration/internal/page"
 	"github.com/holdfast-ws/holdfast/integration/internal/policy"
 )
 
@@ -34,6 +37,7 @@ type plan struct {
 	limit    time.Duration
 	policies []policy.Policy
 	json     bool
+	docs     string
 }
 
 func main() {
@@ -80,6 +84,12 @@ func command(ctx context.Context, args []string, out, errs io.Writer) int {
 		return 0
 	}
 	table(out, p, results)
+	if p.docs != "" {
+		if err := page.Write(filepath.Join(p.docs, "storms.md"), "herd", markdown(p, results)); err != nil {
+			fmt.Fprintf(errs, "herd: flag -docs: %v\n", err)
+			return 1
+		}
+	}
 	return 0
 }
 
@@ -93,6 +103,7 @@ func parse(args []string, out io.Writer) (*plan, error) {
 	names := f.String("policy", "default,fixed,exponential", "`policies`, separated by commas")
 	initial := f.Duration("initial", policy.Default.Initial, "the bound of the first delay, and the fixed delay")
 	longest := f.Duration("max", policy.Default.Max, "the bound of every delay")
+	f.StringVar(&p.docs, "docs", "", "put the figures into storms.md in this `folder`")
 	f.BoolVar(&p.json, "json", false, "print the results as JSON; times are nanoseconds")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -114,6 +125,9 @@ func parse(args []string, out io.Writer) (*plan, error) {
 		if d.value <= 0 {
 			return nil, fmt.Errorf("flag -%s: %v is not positive", d.name, d.value)
 		}
+	}
+	if p.docs != "" && p.json {
+		return nil, errors.New("flag -docs: not together with -json")
 	}
 	if *longest < *initial {
 		return nil, fmt.Errorf("flag -max: %v is less than -initial, %v", *longest, *initial)

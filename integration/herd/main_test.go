@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-ws/holdfast/integration/internal/page"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +43,19 @@ func TestHerdComesBack(t *testing.T) {
 	}
 }
 
+func TestDocsGetTheFigures(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "storms.md")
+	require.NoError(t, os.WriteFile(path, []byte(page.Begin("herd")+"<!-- end -->\n"), 0o600))
+	var out, errs bytes.Buffer
+	code := command(t.Context(), []string{"-clients", "20", "-down", "200ms", "-initial", "50ms", "-max", "200ms", "-policy", "default", "-docs", folder}, &out, &errs)
+	require.Zero(t, code, errs.String())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "\n| full jitter | ")
+	assert.Contains(t, string(text), "20 clients, the server down for 0.2 s")
+}
+
 func TestUsageNamesTheFlag(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -52,6 +68,7 @@ func TestUsageNamesTheFlag(t *testing.T) {
 		{[]string{"-limit", "-1s"}, "flag -limit"},
 		{[]string{"-max", "1ms"}, "flag -max: 1ms is less than -initial"},
 		{[]string{"-policy", "luck"}, `flag -policy: there is no "luck"`},
+		{[]string{"-docs", ".", "-json"}, "flag -docs: not together with -json"},
 		{[]string{"5000"}, `"5000" is no flag`},
 	} {
 		var out, errs bytes.Buffer

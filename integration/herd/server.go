@@ -51,14 +51,14 @@ type child struct {
 }
 
 // start runs this program again, as the server, and waits until it listens.
-func start(addr string, errs io.Writer) (*child, error) {
+func start(addr string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), serverVariable+"="+addr)
-	cmd.Stderr = errs
+	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func stampede(ctx context.Context, p *plan, one policy.Policy, live io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	srv, err := start(addr, live)
+	srv, err := start(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func stampede(ctx context.Context, p *plan, one policy.Policy, live io.Writer) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if srv, err = restart(addr, live, srv); err != nil {
+	if srv, err = restart(addr, srv); err != nil {
 		return nil, err
 	}
 	up := time.Since(h.killed)
@@ -100,8 +100,8 @@ func stampede(ctx context.Context, p *plan, one policy.Policy, live io.Writer) (
 }
 
 // restart keeps the dead one for want of another.
-func restart(addr string, live io.Writer, dead *child) (*child, error) {
-	srv, err := start(addr, live)
+func restart(addr string, dead *child) (*child, error) {
+	srv, err := start(addr)
 	if err != nil {
 		return dead, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/integration/internal/page"
 	"github.com/holdfast-ws/holdfast/integration/internal/policy"
 	"github.com/holdfast-ws/holdfast/integration/internal/simulation"
 )
@@ -21,7 +22,7 @@ const (
 	panelWidth  = (chartWidth - 2*margin - (columns-1)*gutter) / columns
 	plotWidth   = panelWidth - axisWidth
 	plotHeight  = 96
-	axisWidth   = 34
+	axisWidth   = 40
 	rowHeight   = plotHeight + 74
 	chartHead   = 128
 	chartFoot   = 62
@@ -38,7 +39,7 @@ text { font-family: -apple-system, BlinkMacSystemFont, "Segoe UI", "Helvetica Ne
 .note { fill: #59636e; font-size: 11.5px }
 .strong { font-weight: 600; font-size: 12px }
 .ground { fill: #ffffff }
-.down { fill: #f3f5f7 }
+.down { fill: #edf0f4 }
 .own { fill: #0b69c7; stroke: #0b69c7 }
 .peer { fill: #8593a1; stroke: #8593a1 }
 .axis { stroke: #c3cad2 }
@@ -65,17 +66,17 @@ type panel struct {
 
 // chart draws a row of panels for each policy.
 func chart(w io.Writer) {
-	shown := []policy.Policy{policy.All[0], policy.All[2], policy.Default}
+	shown := policy.All
 	free, full := make([]*simulation.Outcome, len(shown)), make([]*simulation.Outcome, len(shown))
 	var runs sync.WaitGroup
 	runs.Go(func() {
 		for i, p := range shown {
-			free[i] = simulation.Run(world(p, outage, 0))
+			free[i] = simulate(world(p, outage, 0))
 		}
 	})
 	runs.Go(func() {
 		for i, p := range shown {
-			full[i] = simulation.Run(world(p, outage, rate))
+			full[i] = simulate(world(p, outage, rate))
 		}
 	})
 	runs.Wait()
@@ -103,7 +104,7 @@ func chart(w io.Writer) {
 		}
 		thousands := [2]string{"500k", "1M"}
 		for column, q := range []panel{
-			{class, perSecond(free[i].Accepts), "most: " + grouped(free[i].PeakAccepts), thousands},
+			{class, perSecond(free[i].Accepts), "most: " + page.Grouped(free[i].PeakAccepts), thousands},
 			{class, perSecond(full[i].Attempted), "in all: " + millions(full[i].Attempts), thousands},
 			{class, share(full[i].Accepts), "99 %: " + lateness(full[i].Back99), [2]string{"50 %", "100 %"}},
 		} {

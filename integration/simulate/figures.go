@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/integration/internal/page"
 	"github.com/holdfast-ws/holdfast/integration/internal/policy"
 	"github.com/holdfast-ws/holdfast/integration/internal/simulation"
 )
@@ -21,6 +22,18 @@ const (
 	outage  = 30 * time.Second
 	spread  = 100 * time.Millisecond
 )
+
+// simulated are the outcomes so far: the chart and the tables share some.
+var simulated sync.Map
+
+func simulate(c simulation.Config) *simulation.Outcome {
+	if o, ok := simulated.Load(c); ok {
+		return o.(*simulation.Outcome)
+	}
+	o := simulation.Run(c)
+	simulated.Store(c, o)
+	return o
+}
 
 func world(p policy.Policy, outage time.Duration, rate int) simulation.Config {
 	c := simulation.Config{Clients: million, Policy: p, Outage: outage, Spread: spread, Rate: rate, MaxRetries: -1, Seed: 1}
@@ -49,7 +62,7 @@ func sections() []section {
 	for _, down := range []time.Duration{10 * time.Second, 60 * time.Second} {
 		for _, p := range policy.All {
 			unlimited.rows = append(unlimited.rows, row{[]simulation.Config{world(p, down, 0)}, func(o []*simulation.Outcome) []string {
-				return []string{down.String(), p.Name, millions(o[0].Attempts), grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s", seconds(o[0].BackAll) + " s"}
+				return []string{short(down), p.Name, millions(o[0].Attempts), page.Grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s", seconds(o[0].BackAll) + " s"}
 			}})
 		}
 	}
@@ -59,7 +72,7 @@ func sections() []section {
 			c := world(p, outage, rate)
 			c.Spread = within
 			limited.rows = append(limited.rows, row{[]simulation.Config{c}, func(o []*simulation.Outcome) []string {
-				return []string{within.String(), p.Name, millions(o[0].Attempts), grouped(o[0].PeakAttempts), grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s"}
+				return []string{short(within), p.Name, millions(o[0].Attempts), page.Grouped(o[0].PeakAttempts), page.Grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s"}
 			}})
 		}
 	}
@@ -73,7 +86,7 @@ func longest() section {
 		p := policy.Default
 		p.Max = d
 		s.rows = append(s.rows, row{[]simulation.Config{world(p, 2*time.Minute, 0), world(p, 2*time.Minute, rate)}, func(o []*simulation.Outcome) []string {
-			return []string{fmt.Sprintf("%.0f s", d.Seconds()), fmt.Sprintf("%.1f", float64(o[0].Attempts)/million-1), grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s", seconds(o[1].Back99) + " s"}
+			return []string{short(d), fmt.Sprintf("%.1f", float64(o[0].Attempts)/million-1), page.Grouped(o[0].PeakAccepts), seconds(o[0].Back99) + " s", seconds(o[1].Back99) + " s"}
 		}})
 	}
 	return s
@@ -84,7 +97,7 @@ func first() section {
 	s := section{name: "initial-delay", head: []string{"`InitialDelay`"}}
 	downs := []time.Duration{0, 2 * time.Second, 10 * time.Second, 60 * time.Second}
 	for _, down := range downs {
-		s.head = append(s.head, fmt.Sprintf("down for %v: most in 1 s, 99 %% back after", down))
+		s.head = append(s.head, fmt.Sprintf("down for %s: most in 1 s, 99 %% back after", short(down)))
 	}
 	for _, d := range []time.Duration{250 * time.Millisecond, time.Second, 4 * time.Second} {
 		p := policy.Default
@@ -94,9 +107,9 @@ func first() section {
 			r.configs = append(r.configs, world(p, down, 0))
 		}
 		r.cells = func(all []*simulation.Outcome) []string {
-			cells := []string{fmt.Sprintf("%v s", d.Seconds())}
+			cells := []string{short(d)}
 			for _, o := range all {
-				cells = append(cells, fmt.Sprintf("%s, %s s", grouped(o.PeakAccepts), seconds(o.Back99)))
+				cells = append(cells, fmt.Sprintf("%s, %s s", page.Grouped(o.PeakAccepts), seconds(o.Back99)))
 			}
 			return cells
 		}
@@ -112,11 +125,14 @@ func patience() section {
 		c := world(policy.Default, down, 0)
 		c.MaxRetries = 10
 		s.rows = append(s.rows, row{[]simulation.Config{c}, func(o []*simulation.Outcome) []string {
-			return []string{fmt.Sprintf("%.0f s", down.Seconds()), grouped(o[0].GaveUp)}
+			return []string{short(down), page.Grouped(o[0].GaveUp)}
 		}})
 	}
 	return s
 }
+
+// short is a time in seconds.
+func short(d time.Duration) string { return fmt.Sprintf("%v s", d.Seconds()) }
 
 func millions(n int) string { return fmt.Sprintf("%.1f million", float64(n)/1e6) }
 
@@ -124,9 +140,9 @@ func millions(n int) string { return fmt.Sprintf("%.1f million", float64(n)/1e6)
 func (r row) line() string {
 	var all []*simulation.Outcome
 	for _, c := range r.configs {
-		all = append(all, simulation.Run(c))
+		all = append(all, simulate(c))
 	}
-	return "| " + strings.Join(r.cells(all), " | ") + " |\n"
+	return page.Row(r.cells(all))
 }
 
 // markdown simulates a section, two rows at a time.
@@ -142,36 +158,46 @@ func (s section) markdown() string {
 		})
 	}
 	rows.Wait()
-	return "| " + strings.Join(s.head, " | ") + " |\n|" + strings.Repeat("---|", len(s.head)) + "\n" + strings.Join(lines, "")
+	return page.Markdown(s.head) + strings.Join(lines, "")
 }
 
-// writeDocs writes the chart, and the tables into storms.md.
+// writeDocs writes the chart, and the tables into storms.md. Nothing is written
+// unless all of them have a place there.
 func writeDocs(folder string) error {
 	path := filepath.Join(folder, "storms.md")
-	page, err := os.ReadFile(path)
-	if err != nil {
+	if err := fill(path, func(section) string { return "" }, nil); err != nil {
 		return fmt.Errorf("flag -docs: %w", err)
 	}
+	tables := map[string]string{}
 	for _, s := range sections() {
-		if page, err = replace(page, s.name, s.markdown()); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
+		tables[s.name] = s.markdown()
 	}
 	var svg bytes.Buffer
 	chart(&svg)
-	if err := os.WriteFile(filepath.Join(folder, "storms.svg"), svg.Bytes(), 0o644); err != nil {
+	err := fill(path, func(s section) string { return tables[s.name] }, func(text string) error {
+		return os.WriteFile(path, []byte(text), 0o644)
+	})
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, page, 0o644)
+	return os.WriteFile(filepath.Join(folder, "storms.svg"), svg.Bytes(), 0o644)
 }
 
-// replace puts text between the two comments of a section.
-func replace(page []byte, name, text string) ([]byte, error) {
-	begin, end := "<!-- simulated: "+name+" -->\n", "<!-- end -->"
-	before, rest, ok := strings.Cut(string(page), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		return nil, fmt.Errorf("has no %q, and %q after it", strings.TrimSpace(begin), end)
+// fill puts the tables into the page, as it is now, and hands it to write, if
+// there is one.
+func fill(path string, table func(section) string, write func(text string) error) error {
+	read, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	return []byte(before + begin + text + end + after), nil
+	text := string(read)
+	for _, s := range sections() {
+		if text, err = page.Replace(text, s.name, table(s)); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if write == nil {
+		return nil
+	}
+	return write(text)
 }

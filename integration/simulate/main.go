@@ -15,10 +15,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/holdfast-ws/holdfast/integration/internal/page"
 	"github.com/holdfast-ws/holdfast/integration/internal/policy"
 	"github.com/holdfast-ws/holdfast/integration/internal/simulation"
 )
@@ -50,16 +50,16 @@ func command(args []string, out, errs io.Writer) int {
 	c := p.world
 	limit := "takes any number"
 	if c.Rate > 0 {
-		limit = fmt.Sprintf("takes %s a second and lets %s wait", grouped(c.Rate), grouped(c.Backlog))
+		limit = fmt.Sprintf("takes %s a second and lets %s wait", page.Grouped(c.Rate), page.Grouped(c.Backlog))
 	}
-	fmt.Fprintf(out, "%s clients notice within %v; the server is down for %v, then %s; seed %d\n", grouped(c.Clients), c.Spread, c.Outage, limit, c.Seed)
+	fmt.Fprintf(out, "%s clients notice within %v; the server is down for %v, then %s; seed %d\n", page.Grouped(c.Clients), c.Spread, c.Outage, limit, c.Seed)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "delays\tattempts\tmost attempts a second\tmost accepts a second\t99 % back, s\tall back, s\tgave up\t")
 	for _, one := range p.policies {
 		c.Policy = one
 		o := simulation.Run(c)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", one.Name, grouped(o.Attempts), grouped(o.PeakAttempts), grouped(o.PeakAccepts),
-			seconds(o.Back99), seconds(o.BackAll), grouped(o.GaveUp))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", one.Name, page.Grouped(o.Attempts), page.Grouped(o.PeakAttempts), page.Grouped(o.PeakAccepts),
+			seconds(o.Back99), seconds(o.BackAll), page.Grouped(o.GaveUp))
 	}
 	_ = t.Flush()
 	return 0
@@ -126,17 +126,4 @@ func seconds(d time.Duration) string {
 		return "never"
 	}
 	return fmt.Sprintf("%.1f", d.Seconds())
-}
-
-// grouped is a number with commas.
-func grouped(n int) string {
-	s := fmt.Sprint(n)
-	var b strings.Builder
-	for i, digit := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String()
 }

@@ -275,7 +275,7 @@ func (r *run) serve(ctx context.Context, s *server.Session) error {
 	for {
 		m, err := s.Receive(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // the client has closed; if it has not, messages are missing
+			return nil // the client has closed; if it has not, messages are missing
 		}
 		r.took(r.up, m.Data, m.Epoch)
 	}

@@ -26,7 +26,6 @@ var Default = Policy{"full jitter (default)", time.Second, 30 * time.Second, tru
 // All are Default and what it is compared with.
 var All = []Policy{
 	{"fixed 1 s", time.Second, time.Second, false},
-	{"fixed 30 s", 30 * time.Second, 30 * time.Second, false},
 	{"exponential", time.Second, 30 * time.Second, false},
 	Default,
 }

@@ -88,7 +88,7 @@ func TestBounds(t *testing.T) {
 	assert.Equal(t, s, All[0].Bound(7))
 	r := Default.Retry()
 	assert.Nil(t, r.New, "the product's own")
-	b := All[2].Retry().New()
+	b := All[1].Retry().New()
 	assert.Equal(t, []time.Duration{s, 2 * s}, []time.Duration{b.NextBackOff(), b.NextBackOff()})
 	b.Reset()
 	assert.Equal(t, s, b.NextBackOff())

@@ -56,14 +56,12 @@ const (
 // attempt, which waits in a ring of slots, one for each millisecond, as a list.
 type world struct {
 	Config
-	random   *rand.Rand
-	at       []int64 // when a client tries next, in nanoseconds
-	next     []int32 // in its slot
-	failures []int32
-	slots    []int32 // the first client of each; -1: none
-	now      []int32 // those of the present slot, in order
-	clock    int64   // the present slot
-	ahead    int     // clients with an attempt ahead
+	random  *rand.Rand
+	clients []client
+	slots   []int32 // the first client of each; -1: none
+	now     []due   // those of the present slot, in order
+	clock   int64   // the present slot
+	ahead   int     // clients with an attempt ahead
 
 	service  int64 // how long the server is busy with one
 	free     int64 // when it is done with those that it has taken
@@ -71,10 +69,22 @@ type world struct {
 	out      Outcome
 }
 
+// client is one, as small as can be: where it lies decides how long a run takes.
+type client struct {
+	at       int64 // when it tries next, in nanoseconds
+	next     int32 // the one behind it in its slot
+	failures int32
+}
+
+// due is an attempt.
+type due struct {
+	at     int64
+	client int32
+}
+
 // Run simulates. The same Config has the same Outcome.
 func Run(c Config) *Outcome {
-	w := &world{Config: c, random: rand.New(rand.NewPCG(c.Seed, 0)),
-		at: make([]int64, c.Clients), next: make([]int32, c.Clients), failures: make([]int32, c.Clients)}
+	w := &world{Config: c, random: rand.New(rand.NewPCG(c.Seed, 0)), clients: make([]client, c.Clients)}
 	if c.Rate > 0 {
 		w.service = int64(time.Second) / int64(c.Rate)
 	}
@@ -84,9 +94,9 @@ func Run(c Config) *Outcome {
 	}
 	w.out.Back99, w.out.BackAll = -1, -1
 	w.clock = -1
-	for client := range int32(c.Clients) {
+	for i := range int32(c.Clients) {
 		noticed := int64(w.random.Float64() * float64(c.Spread))
-		w.again(client, noticed, 0)
+		w.again(i, noticed, 0)
 	}
 	for w.clock = 0; w.ahead > 0; w.clock++ {
 		w.slot()
@@ -95,36 +105,38 @@ func Run(c Config) *Outcome {
 	return &w.out
 }
 
-// again lets a client that has failed at a time wait for its next attempt.
-// done is how many of the present slot have been dealt with.
-func (w *world) again(client int32, failed int64, done int) {
-	n := w.failures[client]
-	w.failures[client]++
-	if w.MaxRetries >= 0 && int(n) >= w.MaxRetries {
+// again lets client i, that has failed at a time, wait for its next attempt. done is
+// how many of the present slot have been dealt with.
+func (w *world) again(i int32, failed int64, done int) {
+	c := &w.clients[i]
+	n := int(c.failures)
+	c.failures++
+	if w.MaxRetries >= 0 && n >= w.MaxRetries {
 		w.out.GaveUp++
 		return
 	}
-	w.at[client] = failed + int64(w.Policy.Delay(int(n), w.random.Float64()))
+	c.at = failed + int64(w.Policy.Delay(n, w.random.Float64()))
 	w.ahead++
-	when := w.at[client] / tick
+	when := c.at / tick
 	if when == w.clock {
-		place, _ := slices.BinarySearchFunc(w.now[done:], client, w.order)
-		w.now = slices.Insert(w.now, done+place, client)
+		d := due{c.at, i}
+		place, _ := slices.BinarySearchFunc(w.now[done:], d, order)
+		w.now = slices.Insert(w.now, done+place, d)
 		return
 	}
 	s := &w.slots[when%int64(len(w.slots))]
-	w.next[client], *s = *s, client
+	c.next, *s = *s, i
 }
 
-func (w *world) order(a, b int32) int {
+// order is by time, and then by number.
+func order(a, b due) int {
 	switch {
-	case w.at[a] != w.at[b]:
-		if w.at[a] < w.at[b] {
-			return -1
-		}
+	case a.at < b.at:
+		return -1
+	case a.at > b.at:
 		return 1
 	default:
-		return int(a) - int(b)
+		return int(a.client) - int(b.client)
 	}
 }
 
@@ -132,16 +144,15 @@ func (w *world) order(a, b int32) int {
 func (w *world) slot() {
 	s := &w.slots[w.clock%int64(len(w.slots))]
 	w.now = w.now[:0]
-	for c := *s; c >= 0; c = w.next[c] {
-		w.now = append(w.now, c)
+	for i := *s; i >= 0; i = w.clients[i].next {
+		w.now = append(w.now, due{w.clients[i].at, i})
 	}
 	*s = -1
-	slices.SortFunc(w.now, w.order)
+	slices.SortFunc(w.now, order)
 	for i := 0; i < len(w.now); i++ {
 		w.ahead--
-		client := w.now[i]
-		if !w.attempt(w.at[client]) {
-			w.again(client, w.at[client], i+1)
+		if d := w.now[i]; !w.attempt(d.at) {
+			w.again(d.client, d.at, i+1)
 		}
 	}
 }
