@@ -115,8 +115,8 @@ func TestCutOff(t *testing.T) {
 		}
 	}
 	diagnose(t, []failure{
-		{cause: "header hang", make: impatient(answering(holdfasttest.Hang{})), class: holdfast.ClassTimeout, step: upgrade, advice: "a proxy on the way holds upgrades back"},
-		{cause: "hang within the header", class: holdfast.ClassTimeout, step: upgrade,
+		{cause: "header hang", parallel: true, make: impatient(answering(holdfasttest.Hang{})), class: holdfast.ClassTimeout, step: upgrade, advice: "a proxy on the way holds upgrades back"},
+		{cause: "hang within the header", parallel: true, class: holdfast.ClassTimeout, step: upgrade,
 			make: impatient(answering(holdfasttest.Raw{Bytes: []byte("HTTP/1.1 101 Switching Protocols\r\nUpgr"), Hold: true}))},
 		{cause: "EOF in the handshake", make: answering(holdfasttest.Drop{}), class: holdfast.ClassTransient, step: upgrade, advice: "use wss://"},
 		{cause: "RST in the handshake", make: answering(holdfasttest.Reset{}), class: holdfast.ClassTransient, step: upgrade, advice: "may be restarting"},
@@ -130,12 +130,12 @@ func TestAfterTheUpgrade(t *testing.T) {
 			make: answering(holdfasttest.Serve(func(p *holdfasttest.Peer) { p.Drop() }))},
 		{cause: "a close frame after the upgrade", code: 1, step: doctor.StepPing, advice: "closed by the peer with 1013",
 			make: answering(holdfasttest.Serve(func(p *holdfasttest.Peer) { _ = p.Close(1013, "come again") }))},
-		{cause: "silence after the upgrade", code: 1, step: doctor.StepPing, advice: "no ping was answered",
+		{cause: "silence after the upgrade", parallel: true, code: 1, step: doctor.StepPing, advice: "no ping was answered",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = 3 * short
 				return answering(holdfasttest.Serve(func(p *holdfasttest.Peer) { p.Freeze(true); <-p.Done() }))(t, o)
 			}},
-		{cause: "no answer to a close", fine: true, advice: "does not answer a close frame",
+		{cause: "no answer to a close", parallel: true, fine: true, advice: "does not answer a close frame",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = 3 * short
 				return answering(holdfasttest.Serve(func(p *holdfasttest.Peer) {
@@ -156,11 +156,11 @@ func TestAfterTheUpgrade(t *testing.T) {
 func TestBlocked(t *testing.T) {
 	var rows []failure
 	for _, b := range []holdfasttest.Blockade{holdfasttest.BlockForbidden, holdfasttest.BlockPage, holdfasttest.BlockReset,
-		holdfasttest.BlockNoAnswer, holdfasttest.BlockStripped} {
+		holdfasttest.BlockSilence, holdfasttest.BlockCut, holdfasttest.BlockNoAnswer, holdfasttest.BlockStripped} {
 		rows = append(rows, failure{cause: "blocked, " + b.String(), class: holdfast.ClassBlocked, step: doctor.StepUpgrade,
-			advice: "set Options.Fallback to fallback.LongPoll(nil)",
+			advice: "set Options.Fallback to fallback.LongPoll(nil)", parallel: true,
 			make: func(t *testing.T, o *doctor.Options) string {
-				if b == holdfasttest.BlockNoAnswer {
+				if b == holdfasttest.BlockNoAnswer || b == holdfasttest.BlockSilence {
 					o.Timeout = 3 * short
 				}
 				return behind(b)(t, o)

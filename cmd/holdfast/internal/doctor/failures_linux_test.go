@@ -43,12 +43,12 @@ func fullPort(t *testing.T) (addr string) {
 
 func TestPacketsDropped(t *testing.T) {
 	diagnose(t, []failure{
-		{cause: "packets dropped", class: holdfast.ClassTimeout, step: doctor.StepTCP, advice: "a firewall may be dropping packets, or the address or port is wrong",
+		{cause: "packets dropped", parallel: true, class: holdfast.ClassTimeout, step: doctor.StepTCP, advice: "a firewall may be dropping packets, or the address or port is wrong",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = short
 				return "ws://" + fullPort(t) + "/stream"
 			}},
-		{cause: "packets dropped at the proxy", loose: true, class: holdfast.ClassProxyDown, step: doctor.StepTCP, advice: "is it running",
+		{cause: "packets dropped at the proxy", parallel: true, loose: true, class: holdfast.ClassProxyDown, step: doctor.StepTCP, advice: "is it running",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = short
 				o.Proxy = proxyAt("http", fullPort(t))
@@ -68,6 +68,7 @@ func forbid(p *netns.Pair, typ netns.RouteType) func(*testing.T, *doctor.Options
 }
 
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	netns.Run(t, func(t *testing.T) {
 		p := netns.NewPair(t)
 		p.Do(func() { _ = os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0) })

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -68,9 +69,15 @@ func socksAnswer(method, auth, reply int) func(*testing.T, *doctor.Options) stri
 
 // tunnel is an HTTP proxy that makes a tunnel to target, whatever it is asked for.
 func tunnel(t *testing.T, o *doctor.Options, target string) {
+	o.Proxy = proxyAt("http", serveTunnel(t, target, func(c net.Conn) net.Conn { return c }))
+}
+
+// serveTunnel serves such a proxy over what wrap makes of a connection.
+func serveTunnel(t *testing.T, target string, wrap func(net.Conn) net.Conn) (addr string) {
 	u, err := url.Parse(target)
 	require.NoError(t, err)
-	o.Proxy = proxyAt("http", serveTCP(t, func(c net.Conn) {
+	return serveTCP(t, func(c net.Conn) {
+		c = wrap(c)
 		readHead(c)
 		server, err := net.Dial("tcp", u.Host)
 		if !assert.NoError(t, err) {
@@ -87,7 +94,7 @@ func tunnel(t *testing.T, o *doctor.Options, target string) {
 		_, _ = io.Copy(c, server)
 		c.Close()
 		<-done
-	}))
+	})
 }
 
 func TestProxy(t *testing.T) {
@@ -100,7 +107,7 @@ func TestProxy(t *testing.T) {
 		{cause: "CONNECT 302", make: connectAnswer(302, "Location: http://login.test/?"+planted+"\r\n"), class: holdfast.ClassProxyDown, step: step, advice: "is the proxy's URL right?"},
 		{cause: "the proxy ends the conversation", make: through("http", func(_ *testing.T, c net.Conn) { readHead(c) }), class: holdfast.ClassProxyDown, step: step,
 			advice: "be a proxy of another kind"},
-		{cause: "the proxy hangs", class: holdfast.ClassProxyDown, step: step, advice: "can it reach server.test:80?",
+		{cause: "the proxy hangs", parallel: true, class: holdfast.ClassProxyDown, step: step, advice: "can it reach server.test:80?",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = short
 				return through("http", func(_ *testing.T, c net.Conn) { hang(c) })(t, o)
@@ -158,6 +165,17 @@ func TestBehindProxy(t *testing.T) {
 				t.Cleanup(s.Close)
 				o.TLSConfig = s.ClientTLSConfig()
 				tunnel(t, o, s.URL())
+				return "wss://example.com/stream"
+			}},
+		{cause: "TLS behind a proxy over TLS", fine: true,
+			make: func(t *testing.T, o *doctor.Options) string {
+				s := holdfasttest.NewTLSServer(listen(t), nil)
+				t.Cleanup(s.Close)
+				a := newAuthority(t, nextYear)
+				o.TLSConfig = s.ClientTLSConfig()
+				o.TLSConfig.RootCAs.AddCert(a.cert)
+				cfg := &tls.Config{Certificates: []tls.Certificate{a.issue(t, nil)}}
+				o.Proxy = proxyAt("https", serveTunnel(t, s.URL(), func(c net.Conn) net.Conn { return tls.Server(c, cfg) }))
 				return "wss://example.com/stream"
 			}},
 	})

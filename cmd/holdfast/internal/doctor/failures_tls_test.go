@@ -133,7 +133,7 @@ func TestTLS(t *testing.T) {
 			}},
 		{cause: "alert, no such server name", class: holdfast.ClassTLS, step: doctor.StepTLS, advice: alert,
 			make: tlsPort("wss", func(c *tls.Config) { c.Certificates = nil })},
-		{cause: "TLS hang", class: holdfast.ClassTimeout, step: doctor.StepTLS, advice: "does that port speak TLS?",
+		{cause: "TLS hang", parallel: true, class: holdfast.ClassTimeout, step: doctor.StepTLS, advice: "does that port speak TLS?",
 			make: func(t *testing.T, o *doctor.Options) string {
 				o.Timeout = short
 				return "wss://" + serveTCP(t, hang) + "/stream"

@@ -154,7 +154,8 @@ func help() string {
 Checks the way to a WebSocket server as an expert would by hand, step by step:
 the URL, the proxy, this host's network, DNS, TCP, TLS, the upgrade, pings, the
 closing handshake, long polling and buffering. Then it says in a sentence what is
-wrong, and what to do. It sends no messages.
+wrong, and what to do. It sends no messages; where package server answers, it
+opens a session by polls, and closes it.
 
 URL begins with ws:// or wss://; http:// and https:// check long polling alone.
 
@@ -167,8 +168,8 @@ URL begins with ws:// or wss://; http:// and https:// check long polling alone.
                         send credentials without TLS
   --pings N             how many pings, 20 by default
   --timeout D           for the attempt, and for each step: 10s by default
-  --idle D              hold silent links for as long, to find what ends them;
-                        5m finds most
+  --idle D              hold six links silent, for as long at most, to find what
+                        ends them; 5m finds most
   --json                the report as JSON, whose schema is in the documentation of
                         package doctor
 
