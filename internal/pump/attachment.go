@@ -80,6 +80,13 @@ func (e *End) wanted() bool {
 	return e.s.Sendable() || (!e.at.answered || e.parting) && e.s.Due() || e.flowing && e.s.Ready(0) && e.c.Out.Pending()
 }
 
+// wanted says that Next would have something.
+func (a *Attachment) wanted() bool {
+	a.end.mu.Lock()
+	defer a.end.mu.Unlock()
+	return a.end.at == a && a.end.wanted()
+}
+
 // armAck sees to it that what was received is acknowledged within ackDelay, and
 // a window that reopens is told.
 func (e *End) armAck() {
