@@ -63,7 +63,7 @@ func (w *Writer) Wake() (started bool) {
 // at once, in the caller's goroutine if that need not wait.
 func (w *Writer) wakeQuickly() {
 	switch {
-	case !w.quiet():
+	case w.state.Load() != asleep || !w.quiet():
 		w.Wake()
 	case !w.soon:
 		if w.Wake() {
