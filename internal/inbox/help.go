@@ -30,6 +30,12 @@ func (q *Queue) Leave(h Helper) {
 	}
 }
 
+// Uses says whether receivers that wait call h.
+func (q *Queue) Uses(h Helper) bool {
+	now := q.helper.Load()
+	return now != nil && *now == h
+}
+
 // help lets a receiver read for itself.
 func (q *Queue) help(ctx context.Context, r *receiver) {
 	h := q.helper.Load()

@@ -115,7 +115,7 @@ func (r *Reader) yields() bool {
 	if size, whole := r.shared.Peek(); size > 0 || whole {
 		return false
 	}
-	return r.in.Wake()
+	return r.in.Uses(r) && r.in.Wake()
 }
 
 // yield lets receivers read, until none has for a while. The error is what one of
