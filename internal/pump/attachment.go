@@ -294,17 +294,4 @@ func (e *End) detach() {
 
 // Read moves batches from a link to the session until the link fails; the error
 // says why, and is never nil.
-func (a *Attachment) Read(l transport.Link) error {
-	in := a.end.c.In
-	r := newReader(l, in)
-	defer r.free()
-	defer in.Wake()
-	for {
-		if _, err := r.next(); err != nil {
-			return err
-		}
-		if err := a.take(r.mem.B); err != nil {
-			return err
-		}
-	}
-}
+func (a *Attachment) Read(l transport.Link) error { return a.NewReader(l, nil).Run() }
