@@ -143,27 +143,6 @@ func TestWriteSoonLeavesAloneWhatIsTooMuch(t *testing.T) {
 	assert.True(t, bytes.Equal(large, (<-frames).payload))
 }
 
-func TestWriteSoonDoesNotWaitForAnotherWrite(t *testing.T) {
-	l, read, frames, _ := narrow(t)
-	large := randomBytes(1 << 20)
-	wrote := make(chan error, 1)
-	go func() {
-		_, err := l.Write(bin(large))
-		wrote <- err
-	}()
-	for { // until the other one has begun
-		n, behind, err := l.WriteSoon(nil)
-		require.NoError(t, err)
-		require.Zero(t, n)
-		if behind {
-			break
-		}
-	}
-	read()
-	require.NoError(t, <-wrote)
-	assert.True(t, bytes.Equal(large, (<-frames).payload))
-}
-
 func TestWriteSoonTellsOfTheEnd(t *testing.T) {
 	l, _, _, server := narrow(t)
 	require.NoError(t, server.Conn.(*net.TCPConn).SetLinger(0))
