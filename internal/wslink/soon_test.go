@@ -30,6 +30,7 @@ func narrow(t *testing.T) (l soon, read func(), frames <-chan frameIn, server *w
 	t.Helper()
 	began, got, there := make(chan struct{}), make(chan frameIn, 1000), make(chan *wire, 1)
 	r := request(t, rawServer(t, func(w *wire) {
+		assert.NoError(t, w.Conn.(*net.TCPConn).SetReadBuffer(4<<10))
 		there <- w
 		<-began
 		for {
