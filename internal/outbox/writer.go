@@ -32,8 +32,7 @@ const quietFor = 20 * time.Microsecond
 // NewWriter returns one that calls write when there is something to do: it is to
 // write all there is, or until Stopping. Its error ends the writer and goes to
 // fail, which Wait waits for. soon says that write can be asked to wait for nothing:
-// more is then true, or the error returned again by the next write, where it has
-// not done it all.
+// more is then true where it has not done it all.
 func NewWriter(write func(soon bool) (more bool, err error), soon bool, fail func(error)) *Writer {
 	w := &Writer{write: write, soon: soon, fail: fail, born: time.Now(), done: make(chan struct{})}
 	w.ended.Store(-int64(time.Hour))
@@ -72,7 +71,10 @@ func (w *Writer) wakeQuickly() {
 	case w.state.CompareAndSwap(asleep, running):
 		more, err := w.write(true)
 		w.ended.Store(int64(time.Since(w.born)))
-		if more || err != nil || !w.state.CompareAndSwap(running, asleep) {
+		switch {
+		case err != nil:
+			go w.failed(err)
+		case more || !w.state.CompareAndSwap(running, asleep):
 			go w.run()
 		}
 	default:
@@ -84,9 +86,7 @@ func (w *Writer) run() {
 	for {
 		_, err := w.write(false)
 		if err != nil {
-			w.fail(err)
-			w.state.Store(stopping)
-			close(w.done)
+			w.failed(err)
 			return
 		}
 		w.ended.Store(int64(time.Since(w.born)))
@@ -98,6 +98,13 @@ func (w *Writer) run() {
 			return
 		}
 	}
+}
+
+// failed ends the writer.
+func (w *Writer) failed(err error) {
+	w.fail(err)
+	w.state.Store(stopping)
+	close(w.done)
 }
 
 // quiet says that what is to be written is no part of a burst.
