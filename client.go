@@ -225,6 +225,7 @@ func (c *Conn) await(ctx context.Context, w *outbox.Waiter) error {
 	if paused, _ := c.in.Paused(); paused {
 		c.out.FailWaiters(ErrReceiveBufferFull)
 	}
+	c.in.Kick() // the receipt has to be read
 	err := c.out.Wait(ctx, w, c.opts.Keepalive.Timeout, ErrNoPong)
 	var loss *outbox.Loss
 	if !errors.As(err, &loss) {

@@ -32,6 +32,7 @@ type live struct {
 	session   *clientSession   // nil for a plain link
 	at        *pump.Attachment // its place in the session
 
+	reader   *pump.Reader
 	pingless atomic.Bool    // the transport has no pings
 	writer   *outbox.Writer // nil until there is something to write
 	failed   chan error     // the first failure
@@ -58,6 +59,12 @@ func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 		d.offer.at.Store(at)
 		l.write(l.at.Writer(l.Link, l.writeFailed))
 	}
+	if l.at != nil {
+		l.reader = l.at.NewReader(l.Link, l.stop)
+	} else {
+		l.reader = pump.NewPlainReader(l.Link, c.in, epoch, l.stop)
+	}
+	c.in.Use(l.reader)
 	d.jar.commit()
 	l.wg.Go(func() {
 		if err := l.read(); err != nil {
@@ -73,10 +80,10 @@ func (c *Conn) attach(d *candidate, epoch uint64) (*live, error) {
 }
 
 func (l *live) read() error {
+	err := l.reader.Run()
 	if l.at == nil {
-		return pump.ReadPlain(l.Link, l.conn.in, l.epoch, l.stop)
+		return err
 	}
-	err := l.at.Read(l.Link)
 	var refused *pump.Rejected
 	if errors.As(err, &refused) {
 		return l.refused(refused)
@@ -166,6 +173,7 @@ func (l *live) join() {
 // code of the user.
 func (l *live) abort() {
 	l.stopWriting()
+	l.conn.in.Leave(l.reader)
 	l.Abort()
 	if busy := l.guard.close(); !busy {
 		l.join()
@@ -190,6 +198,7 @@ func (l *live) close(ctx context.Context, code StatusCode, reason string) error 
 	}
 	end := l.session.end
 	end.Close(uint16(code), reason)
+	l.reader.Kick()
 	select {
 	case <-end.Done():
 	case err := <-l.failed:

@@ -82,6 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	only := flags.String("only", "", "measure only what matches this regular `expression`: row/subject, such as send/128B/coder")
 	jsonFile := flags.String("json", "", "write everything measured to this `file`")
 	svgFile := flags.String("svg", "", "draw a chart into this `file`")
+	markdownFile := flags.String("markdown", "", "write the README's tables to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp
 	}
@@ -112,10 +113,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	if *svgFile != "" {
+	for _, file := range []struct {
+		name string
+		draw func(io.Writer, *report)
+	}{{*svgFile, chart}, {*markdownFile, markdown}} {
+		if file.name == "" {
+			continue
+		}
 		var b bytes.Buffer
-		chart(&b, r)
-		if err := os.WriteFile(*svgFile, b.Bytes(), 0o644); err != nil {
+		file.draw(&b, r)
+		if err := os.WriteFile(file.name, b.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}

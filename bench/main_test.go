@@ -56,6 +56,11 @@ func TestEveryRowOfEverySubject(t *testing.T) {
 	for _, want := range []string{"load 3.0", "messages a second", "send 256 KiB", "gorilla 64K", "idle connection, goroutines", " reached"} {
 		assert.Contains(t, text.String(), want)
 	}
+	var tables bytes.Buffer
+	markdown(&tables, r)
+	for _, want := range []string{"| | Holdfast | coder |", "| send 16 B, messages/s | ", "| idle connection, heap in KiB | ", "Go " + r.Versions["go"], "| echo 16 KiB, p50 in µs: Holdfast / coder | "} {
+		assert.Contains(t, tables.String(), want)
+	}
 	var svg bytes.Buffer
 	chart(&svg, r)
 	assert.Len(t, regexp.MustCompile(`class="own"`).FindAll(svg.Bytes(), -1), len(panels))

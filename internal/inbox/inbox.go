@@ -30,6 +30,7 @@ type Queue struct {
 	onPause func()                   // the reader has to wait; called without the lock
 	room    chan struct{}            // capacity 1: wakes the paused reader
 	idle    atomic.Pointer[receiver] // to be used again
+	helper  atomic.Pointer[Helper]   // reads the link for receivers; nil for none
 
 	ready lane
 	held  lane // for TakeHeld, while holding
@@ -283,6 +284,9 @@ func (q *Queue) Wake() (woken bool) {
 		q.mu.Unlock()
 		if r != nil {
 			r.got <- struct{}{}
+			if h := r.helping.Load(); h != nil {
+				(*h).Interrupt()
+			}
 			woken = true
 		}
 	}
@@ -325,6 +329,9 @@ func (q *Queue) take(ctx context.Context, l *lane, dst []byte, extend bool) (m t
 	if r == nil {
 		return m, err
 	}
+	if l == &q.ready {
+		q.help(ctx, r)
+	}
 	select {
 	case <-r.got:
 	case <-ctx.Done():
@@ -334,7 +341,7 @@ func (q *Queue) take(ctx context.Context, l *lane, dst []byte, extend bool) (m t
 		return r.m, r.err // its token may be still to come
 	}
 	m, err = r.m, r.err
-	*r = receiver{got: r.got}
+	r.clear()
 	q.idle.Store(r)
 	return m, err
 }

@@ -85,9 +85,13 @@ func (l *lane) reset() {
 
 // receiver waits for a message.
 type receiver struct {
-	got    chan struct{} // capacity 1: m or err is set
-	dst    []byte
-	extend bool
-	m      transport.Message
-	err    error
+	got     chan struct{} // capacity 1: m or err is set
+	helping atomic.Pointer[Helper]
+	dst     []byte
+	extend  bool
+	m       transport.Message
+	err     error
 }
+
+// clear readies it for another wait.
+func (r *receiver) clear() { r.dst, r.m, r.err = nil, transport.Message{}, nil }

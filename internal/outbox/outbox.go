@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -140,8 +139,8 @@ func (q *Queue) Push(ctx context.Context, typ transport.MessageType, data []byte
 		q.mu.Unlock()
 		if writer := q.writer.Load(); writer == nil {
 			q.wake()
-		} else if writer.Wake() && writer.quiet() {
-			runtime.Gosched() // it writes at once, and no other thread has to be woken for that
+		} else {
+			writer.wakeQuickly()
 		}
 		return nil
 	}

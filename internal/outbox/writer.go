@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -8,7 +9,8 @@ import (
 // Writer writes a queue to a link in a goroutine that lives while there is
 // something to write. A Wake is never lost, and one goroutine runs at a time.
 type Writer struct {
-	write func() error
+	write func(soon bool) (more bool, err error)
+	soon  bool // write can be asked not to wait
 	fail  func(error)
 	state atomic.Int32
 	born  time.Time
@@ -29,9 +31,10 @@ const quietFor = 20 * time.Microsecond
 
 // NewWriter returns one that calls write when there is something to do: it is to
 // write all there is, or until Stopping. Its error ends the writer and goes to
-// fail, which Wait waits for.
-func NewWriter(write func() error, fail func(error)) *Writer {
-	w := &Writer{write: write, fail: fail, born: time.Now(), done: make(chan struct{})}
+// fail, which Wait waits for. soon says that write can be asked to wait for nothing:
+// more is then true where it has not done it all.
+func NewWriter(write func(soon bool) (more bool, err error), soon bool, fail func(error)) *Writer {
+	w := &Writer{write: write, soon: soon, fail: fail, born: time.Now(), done: make(chan struct{})}
 	w.ended.Store(-int64(time.Hour))
 	return w
 }
@@ -55,13 +58,35 @@ func (w *Writer) Wake() (started bool) {
 	}
 }
 
+// wakeQuickly is Wake for a message that is perhaps the only one: then it is written
+// at once, in the caller's goroutine if that need not wait.
+func (w *Writer) wakeQuickly() {
+	switch {
+	case w.state.Load() != asleep || !w.quiet():
+		w.Wake()
+	case !w.soon:
+		if w.Wake() {
+			runtime.Gosched() // it writes, and no other thread has to be woken for that
+		}
+	case w.state.CompareAndSwap(asleep, running):
+		more, err := w.write(true)
+		w.ended.Store(int64(time.Since(w.born)))
+		switch {
+		case err != nil:
+			go w.failed(err)
+		case more || !w.state.CompareAndSwap(running, asleep):
+			go w.run()
+		}
+	default:
+		w.Wake()
+	}
+}
+
 func (w *Writer) run() {
 	for {
-		err := w.write()
+		_, err := w.write(false)
 		if err != nil {
-			w.fail(err)
-			w.state.Store(stopping)
-			close(w.done)
+			w.failed(err)
 			return
 		}
 		w.ended.Store(int64(time.Since(w.born)))
@@ -75,7 +100,14 @@ func (w *Writer) run() {
 	}
 }
 
-// quiet says that what a Wake has started is no part of a burst.
+// failed ends the writer.
+func (w *Writer) failed(err error) {
+	w.fail(err)
+	w.state.Store(stopping)
+	close(w.done)
+}
+
+// quiet says that what is to be written is no part of a burst.
 func (w *Writer) quiet() bool {
 	return time.Since(w.born)-time.Duration(w.ended.Load()) >= quietFor
 }

@@ -28,13 +28,13 @@ type lane struct {
 
 func newLane(t *testing.T, q *Queue) *lane {
 	l := &lane{q: q}
-	l.Writer = NewWriter(func() error {
+	l.Writer = NewWriter(func(bool) (bool, error) {
 		assert.EqualValues(t, 1, l.busy.Add(1), "one at a time")
 		defer l.busy.Add(-1)
 		for !l.Stopping() {
 			group, due := q.TakeNow()
 			if !due {
-				return nil
+				return false, nil
 			}
 			if l.gate != nil {
 				<-l.gate
@@ -47,11 +47,11 @@ func newLane(t *testing.T, q *Queue) *lane {
 			l.mu.Unlock()
 			q.WrittenBy(l.Writer, len(group))
 			if err != nil {
-				return err
+				return false, err
 			}
 		}
-		return nil
-	}, func(err error) { l.errs = append(l.errs, err) })
+		return false, nil
+	}, false, func(err error) { l.errs = append(l.errs, err) })
 	return l
 }
 

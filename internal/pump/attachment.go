@@ -80,6 +80,13 @@ func (e *End) wanted() bool {
 	return e.s.Sendable() || (!e.at.answered || e.parting) && e.s.Due() || e.flowing && e.s.Ready(0) && e.c.Out.Pending()
 }
 
+// wanted says that Next would have something.
+func (a *Attachment) wanted() bool {
+	a.end.mu.Lock()
+	defer a.end.mu.Unlock()
+	return a.end.at == a && a.end.wanted()
+}
+
 // armAck sees to it that what was received is acknowledged within ackDelay, and
 // a window that reopens is told.
 func (e *End) armAck() {
@@ -287,17 +294,4 @@ func (e *End) detach() {
 
 // Read moves batches from a link to the session until the link fails; the error
 // says why, and is never nil.
-func (a *Attachment) Read(l transport.Link) error {
-	in := a.end.c.In
-	r := newReader(l, in)
-	defer r.free()
-	defer in.Wake()
-	for {
-		if _, err := r.next(); err != nil {
-			return err
-		}
-		if err := a.take(r.mem.B); err != nil {
-			return err
-		}
-	}
-}
+func (a *Attachment) Read(l transport.Link) error { return a.NewReader(l, nil).Run() }

@@ -34,6 +34,9 @@ type reader struct {
 	in    *inbox.Queue
 	mem   *chunk.Chunk
 	last  int // bytes of the message before
+	// alone counts the messages since the last wait for the link.
+	alone   int
+	partial bool // mem has a part of a message: the read was interrupted
 }
 
 func newReader(l transport.Link, in *inbox.Queue) *reader {
@@ -45,18 +48,25 @@ func newReader(l transport.Link, in *inbox.Queue) *reader {
 // next reads a message. Its data is r.mem.B, and the caller may take r.mem, or put
 // another chunk or nil in its place.
 func (r *reader) next() (transport.MessageType, error) {
-	size := r.look()
-	if r.mem != nil && cap(r.mem.B) < size {
-		r.free()
+	if !r.partial {
+		size := r.look()
+		if r.mem != nil && cap(r.mem.B) < size {
+			r.free()
+		}
+		if r.mem == nil {
+			r.mem = chunk.Get(size)
+		}
+		r.mem.B = r.mem.B[:0]
 	}
-	if r.mem == nil {
-		r.mem = chunk.Get(size)
-	}
-	typ, b, err := r.link.Read(r.mem.B[:0])
+	typ, b, err := r.link.Read(r.mem.B)
 	if err != nil {
+		if l, ok := r.link.(interruptible); ok && l.Interrupted(err) {
+			r.mem.B, r.partial = b, true
+		}
 		return 0, err
 	}
-	r.mem.B, r.last = b, len(b)
+	r.mem.B, r.last, r.partial = b, len(b), false
+	r.alone++
 	return typ, nil
 }
 
@@ -71,6 +81,7 @@ func (r *reader) look() int {
 	if !whole {
 		r.wake()
 		if size == 0 {
+			r.alone = 0
 			r.idle(maxIdle)
 			if !r.ahead.Await() {
 				r.ahead = nil

@@ -46,32 +46,81 @@ func WritePlain(l transport.Link, out *outbox.Queue, p Pinger, stop <-chan struc
 	}
 }
 
+// soonWriter is a link that can write without waiting for the network.
+type soonWriter interface {
+	// WritesSoon says whether it can after all.
+	WritesSoon() bool
+	// WriteSoon is Write that waits for nothing. behind says that the network has not
+	// taken it all: the next Write, which may be of nothing, goes on.
+	WriteSoon(msgs []transport.Message) (n int, behind bool, err error)
+}
+
+// writesSoon returns nil for a link that cannot.
+func writesSoon(l transport.Link) soonWriter {
+	if s, ok := l.(soonWriter); ok && s.WritesSoon() {
+		return s
+	}
+	return nil
+}
+
 // PlainWriter is WritePlain on demand, for Queue.Use. The link's error goes to fail.
 func PlainWriter(l transport.Link, out *outbox.Queue, p Pinger, fail func(error)) *outbox.Writer {
-	var w *outbox.Writer
-	w = outbox.NewWriter(func() error {
-		for !w.Stopping() {
-			group, due := out.TakeNow()
-			if !due {
-				return nil
+	w := &plainWriter{link: l, soon: writesSoon(l), out: out, pinger: p}
+	w.Writer = outbox.NewWriter(w.write, w.soon != nil, fail)
+	return w.Writer
+}
+
+type plainWriter struct {
+	*outbox.Writer
+	link   transport.Link
+	soon   soonWriter
+	out    *outbox.Queue
+	pinger Pinger
+	behind bool // a write has not come to its end
+}
+
+func (w *plainWriter) write(soon bool) (more bool, err error) {
+	if err := w.catchUp(); err != nil {
+		return false, err
+	}
+	for !w.Stopping() {
+		group, due := w.out.TakeNow()
+		if !due {
+			return false, nil
+		}
+		ping := true
+		if len(group) > 0 {
+			var n int
+			if soon {
+				n, w.behind, err = w.soon.WriteSoon(group)
+			} else {
+				n, err = w.link.Write(group)
 			}
-			ping := true
-			if len(group) > 0 {
-				n, err := l.Write(group)
-				ping = out.WrittenBy(w, n)
-				if err != nil {
-					return err
-				}
-			}
-			if ping {
-				if err := p.ping(l, out); err != nil {
-					return err
-				}
+			if ping = w.out.WrittenBy(w.Writer, n); err != nil {
+				return false, err
 			}
 		}
+		if soon { // more would keep the caller for the sake of others
+			return ping || w.behind || w.out.Pending(), nil
+		}
+		if ping {
+			if err := w.pinger.ping(w.link, w.out); err != nil {
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// catchUp ends a write that did not wait, before anything else, and though it be the
+// last.
+func (w *plainWriter) catchUp() error {
+	if !w.behind {
 		return nil
-	}, fail)
-	return w
+	}
+	w.behind = false
+	_, err := w.link.Write(nil)
+	return err
 }
 
 func (p Pinger) ping(l transport.Link, out *outbox.Queue) error {
@@ -153,9 +202,57 @@ func (a *Attachment) Write(l transport.Link, stop <-chan struct{}) error {
 
 // Writer is Write on demand, for Queue.Use. The link's error goes to fail.
 func (a *Attachment) Writer(l transport.Link, fail func(error)) *outbox.Writer {
-	var w *outbox.Writer
-	w = outbox.NewWriter(func() error { return a.write(l, w.Stopping) }, fail)
-	return w
+	w := &sessionWriter{at: a, link: l, soon: writesSoon(l)}
+	w.Writer = outbox.NewWriter(w.write, w.soon != nil, fail)
+	return w.Writer
+}
+
+type sessionWriter struct {
+	*outbox.Writer
+	at     *Attachment
+	link   transport.Link
+	soon   soonWriter
+	batch  *batch // could not be written without waiting; nil for none
+	behind bool   // a write has not come to its end
+}
+
+func (w *sessionWriter) write(soon bool) (more bool, err error) {
+	if soon {
+		return w.writeSoon()
+	}
+	if b := w.batch; b != nil {
+		w.batch, w.behind = nil, false
+		defer b.free()
+		if err := b.write(w.link); err != nil {
+			return false, err
+		}
+	}
+	if w.behind {
+		w.behind = false
+		if _, err := w.link.Write(nil); err != nil {
+			return false, err
+		}
+	}
+	return false, w.at.write(w.link, w.Stopping)
+}
+
+// writeSoon writes one batch.
+func (w *sessionWriter) writeSoon() (more bool, err error) {
+	b := batches.Get().(*batch)
+	if b.frames = w.at.Next(b.frames[:0], maxWrite); len(b.frames) == 0 {
+		b.free()
+		return false, nil
+	}
+	b.msg[0] = transport.Message{Type: transport.Binary, Data: b.frames}
+	n, behind, err := w.soon.WriteSoon(b.msg[:])
+	b.msg[0] = transport.Message{}
+	if n == 0 && err == nil {
+		w.batch, w.behind = b, behind
+		return true, nil
+	}
+	b.free()
+	w.behind = behind
+	return behind || w.at.wanted(), err
 }
 
 // write writes what there is to send, unless it is stopped or the attachment is

@@ -54,8 +54,8 @@ func frameLength(p []byte) (header int, payload uint64) {
 	return header, payload
 }
 
-// Await waits until bytes are at hand for Read, or what it will fail with. false
-// says that this link cannot tell, and has not waited.
+// Await waits until bytes are at hand for Read, or what it will fail with, or until
+// it is interrupted. false says that this link cannot tell, and has not waited.
 func (l *link) Await() bool {
 	if l.ws != nil {
 		return false
@@ -63,7 +63,7 @@ func (l *link) Await() bool {
 	if l.readErr != nil || l.freed() || len(l.reader.data) > 0 || !l.reader.dec.Between() {
 		return true
 	}
-	if err := l.fetch(); err != nil {
+	if err := l.fetch(); err != nil && !l.Interrupted(err) {
 		l.readErr = err
 		close(l.readDone)
 	}

@@ -61,3 +61,13 @@ func TestPeek(t *testing.T) {
 		})
 	}
 }
+
+func TestWriteSoonDoesNotWaitForAnotherWriter(t *testing.T) {
+	l := newLink(clientSide, 0, nil)
+	l.writing <- struct{}{}
+	n, behind, err := l.WriteSoon(nil)
+	assert.Zero(t, n)
+	assert.True(t, behind)
+	assert.NoError(t, err)
+	assert.Len(t, l.writing, 1, "it is still the other's")
+}

@@ -44,6 +44,7 @@ type link struct {
 	// writing is held by the one who writes whole frames: Write, Ping, Close,
 	// a pong. It guards writeErr, closeSent and closeCode.
 	writing   chan struct{}
+	owing     bool  // WriteSoon has kept writing for the next Write; both are the writer's
 	writeErr  error // the first, sticky
 	closeSent bool
 	closeCode uint16
@@ -132,6 +133,9 @@ func (l *link) Read(dst []byte) (transport.MessageType, []byte, error) {
 		defer l.leave()
 		typ, out, err = l.readCoder(dst)
 	}
+	if l.Interrupted(err) {
+		return 0, out, err
+	}
 	if err != nil {
 		l.readErr = err
 		close(l.readDone)
@@ -145,7 +149,9 @@ func (l *link) Write(msgs []transport.Message) (n int, err error) {
 	if l.freed() {
 		return 0, net.ErrClosed
 	}
-	if err := l.lockWriting(context.Background()); err != nil {
+	if l.owing {
+		l.owing = false
+	} else if err := l.lockWriting(context.Background()); err != nil {
 		return 0, err
 	}
 	defer l.unlockWriting()

@@ -54,13 +54,13 @@ func (l *link) readFrames(dst []byte) (transport.MessageType, []byte, error) {
 			room := dst[len(dst):min(int64(cap(dst)), int64(len(dst))+p)]
 			n, readErr := l.stream.fill(room)
 			if readErr != nil {
-				return 0, nil, l.ended(readErr)
+				return 0, dst, l.ended(readErr)
 			}
 			r.full = n == len(room)
 			dst = dst[:len(dst)+n]
 			ev, err = r.dec.Took(room[:n])
 		} else if err := l.fetch(); err != nil {
-			return 0, nil, err
+			return 0, dst, err
 		}
 		if err != nil {
 			return 0, nil, l.fault(err)
@@ -139,7 +139,7 @@ func (l *link) fillSoon(buf []byte) (int, error) {
 
 // ended is the error of a Read after one of the connection.
 func (l *link) ended(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errInterrupted) {
 		return err
 	}
 	return redact.Error(err)

@@ -37,6 +37,8 @@ type stream struct {
 	piece int
 	// lastRead is when bytes last arrived, after opened.
 	lastRead atomic.Int64
+	// interrupted says that a timeout of a read is none.
+	interrupted atomic.Bool
 
 	// These belong to the one who reads.
 	rest   []byte // arrived with the handshake's answer
@@ -55,6 +57,11 @@ type stream struct {
 	hush     atomic.Bool
 	writes   atomic.Uint64 // handed to conn
 	writeErr atomic.Pointer[error]
+
+	// These belong to the one who writes.
+	direct *direct // nil where there is none
+	soon   bool    // send waits for nothing, and keeps the rest
+	tail   []byte  // which goes before what comes next
 }
 
 func newStream(conn, raw net.Conn, rest []byte, timeout time.Duration) *stream {
@@ -62,6 +69,7 @@ func newStream(conn, raw net.Conn, rest []byte, timeout time.Duration) *stream {
 	if _, ok := conn.(*net.TCPConn); ok && !tcpUncertain {
 		s.piece = maxPiece
 	}
+	s.direct = newDirect(conn)
 	return s
 }
 
@@ -96,8 +104,13 @@ func (s *stream) fill(p []byte) (int, error) {
 	}
 	n, err := s.fetch(p)
 	if n > 0 {
-		s.held = err
+		if !s.interruptedBy(err) {
+			s.held = err
+		}
 		return n, nil
+	}
+	if s.interruptedBy(err) {
+		return 0, errInterrupted
 	}
 	s.ended = err
 	return 0, err
@@ -136,6 +149,38 @@ func (s *stream) send(p []byte) (int, error) {
 	if err := s.writeErr.Load(); err != nil {
 		return 0, *err
 	}
+	if s.soon {
+		return s.sendSoon(p)
+	}
+	if tail := s.tail; len(tail) > 0 {
+		s.tail = nil
+		if _, err := s.sendAll(tail); err != nil {
+			return 0, err
+		}
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return s.sendAll(p)
+}
+
+// sendSoon is send that waits for nothing: what it keeps counts as having left.
+func (s *stream) sendSoon(p []byte) (int, error) {
+	n := 0
+	if len(s.tail) == 0 {
+		s.writes.Add(1)
+		var err error
+		if n, err = s.direct.try(p); err != nil {
+			s.writeErr.CompareAndSwap(nil, &err)
+			return n, err
+		}
+	}
+	s.tail = append(s.tail, p[n:]...)
+	return len(p), nil
+}
+
+// sendAll waits until p has left.
+func (s *stream) sendAll(p []byte) (int, error) {
 	s.writes.Add(1)
 	if s.timeout > 0 {
 		defer s.conn.SetWriteDeadline(time.Time{}) // TLS may write on its own

@@ -122,7 +122,7 @@ func (l *link) makeRoom(o *out, begun, n int) (int, error) {
 // flush writes what is encoded. begun counts the messages that have begun so
 // far. With an error n counts those of which a byte may have left.
 func (l *link) flush(o *out, begun int) (n int, err error) {
-	if len(o.buf) == 0 {
+	if len(o.buf) == 0 && len(l.stream.tail) == 0 {
 		return begun, nil
 	}
 	sent, err := l.stream.send(o.buf)
