@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,3 +207,39 @@ func TestAServerThatEndsAtOnce(t *testing.T) {
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("no") }
+
+// The pages show each row that is measured, and each ratio that is aimed at.
+func TestThePagesShowEveryRow(t *testing.T) {
+	r := &report{Versions: map[string]string{}}
+	for i := range rows {
+		for _, name := range rows[i].subjects {
+			got := sample{}
+			for _, metric := range rows[i].metrics {
+				got[metric] = 1
+			}
+			for j := range subjects {
+				if subjects[j].name == name {
+					r.add(&rows[i], subjects[j], got)
+				}
+			}
+		}
+	}
+	r.judge()
+	var b bytes.Buffer
+	markdown(&b, r)
+	for page, tables := range map[string]int{"../README.md": 1, "../docs/speed.md": 2} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		table := 0
+		for line := range strings.Lines(b.String()) {
+			if strings.HasPrefix(line, "|---") {
+				table++
+			}
+			first, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+			if ok && table <= tables && line[0] == '|' && first != "Ratio, by round" {
+				assert.True(t, strings.Contains(string(text), "\n| "+first+" | "), "%s has no row %q", page, first)
+			}
+		}
+		assert.Equal(t, 2, table)
+	}
+}

@@ -21,6 +21,7 @@ var packages = map[string]string{
 	"json": "encoding/json", "log": "log", "neturl": "net/url", "os": "os", "slog": "log/slog", "strings": "strings", "sync": "sync",
 	"synctest": "testing/synctest", "testing": "testing", "time": "time", "tls": "crypto/tls",
 	"backoff":      "github.com/cenkalti/backoff/v4",
+	"debugpage":    "github.com/holdfast-ws/holdfast/debugpage",
 	"fallback":     "github.com/holdfast-ws/holdfast/fallback",
 	"holdfast":     "github.com/holdfast-ws/holdfast",
 	"holdfasttest": "github.com/holdfast-ws/holdfast/holdfasttest",
@@ -37,7 +38,8 @@ var websockets = map[string]string{
 
 // given is what statements may use without declaring it.
 const given = `ctx context.Context, url string, conn *holdfast.Conn, mux *http.ServeMux, data []byte, ` +
-	`handle func(context.Context, *server.Session) error, process func([]byte)`
+	`handle func(context.Context, *server.Session) error, process func([]byte), ` +
+	`requireAdmin func(http.Handler) http.Handler, t *testing.T`
 
 // goFile makes a file of a go block.
 func goFile(b block) (string, error) {

@@ -21,8 +21,9 @@ type Member struct {
 	Value any
 }
 
-// Watcher hears of all members. Calls about one member come one at a time and
-// in order, about different ones at the same time. They must not block.
+// Watcher hears of all members. Events of one member come one at a time and in
+// order, Removed after them; round trips, and what is about different members, come
+// at the same time. The calls must not block.
 type Watcher interface {
 	// Event hands over a holdfast.Event.
 	Event(m *Member, event any)
