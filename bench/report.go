@@ -156,7 +156,7 @@ func machine() string {
 	}
 	release := ""
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		release = " " + strings.TrimSpace(string(b))
+		release, _, _ = strings.Cut(" "+strings.TrimSpace(string(b)), "-") // the rest is the distribution's
 	}
 	return cpu + plural(runtime.GOMAXPROCS(0), "core") + ", " + runtime.GOOS + "/" + runtime.GOARCH + release
 }
