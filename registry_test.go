@@ -1,7 +1,6 @@
 package holdfast_test
 
 import (
-	"errors"
 	"slices"
 	"syscall"
 	"testing"
@@ -74,7 +73,7 @@ func TestWhoNeverConnectedIsForgottenToo(t *testing.T) {
 		synctest.Wait()
 		assert.Empty(t, conns())
 		_, err = holdfast.Dial(w.Context(), "nonsense", nil)
-		require.True(t, errors.As(err, new(*holdfast.OptionError)))
+		require.ErrorAs(t, err, new(*holdfast.OptionError))
 		assert.Empty(t, conns())
 	})
 }

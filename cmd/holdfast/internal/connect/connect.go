@@ -41,7 +41,6 @@ type client struct {
 	expected *expectation
 	conn     *holdfast.Conn
 	dialled  chan struct{}          // closed when conn is set
-	block    bool                   // Send waits for room
 	restore  atomic.Pointer[func()] // of the terminal, while it is in raw mode
 }
 

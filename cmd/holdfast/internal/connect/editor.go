@@ -39,10 +39,10 @@ func newEditor(in io.Reader, out io.Writer, h term.History) *editor {
 // io.EOF for Ctrl-D and errInterrupted for Ctrl-C.
 func (e *editor) line() (line string, pasted bool, err error) {
 	line, err = e.ReadLine()
-	if err == term.ErrPasteIndicator {
+	if errors.Is(err, term.ErrPasteIndicator) {
 		pasted, err = true, nil
 	}
-	if err == io.EOF && e.keys.interrupted.Load() {
+	if errors.Is(err, io.EOF) && e.keys.interrupted.Load() {
 		err = errInterrupted
 	}
 	return entered(line), pasted, err

@@ -2,6 +2,7 @@ package connect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,7 +112,7 @@ func (c *client) edit(alive context.Context, e *editor, begin func()) error {
 			return nil
 		case in := <-lines:
 			switch {
-			case in.err == io.EOF:
+			case errors.Is(in.err, io.EOF):
 				return nil
 			case in.err != nil:
 				return in.err

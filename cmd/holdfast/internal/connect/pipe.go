@@ -66,7 +66,7 @@ func (c *client) pipe(alive context.Context) error {
 			return errEarly
 		case in := <-lines:
 			switch {
-			case in.err == io.EOF:
+			case errors.Is(in.err, io.EOF):
 				return nil
 			case errors.Is(in.err, bufio.ErrTooLong):
 				return fmt.Errorf("line %d of the standard input is longer than %d MiB", n, maxLine>>20)

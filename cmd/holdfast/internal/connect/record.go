@@ -209,7 +209,7 @@ func (r *recorder) close() error {
 func (r *recorder) discard() {
 	if r != nil {
 		r.file.Close()
-		os.Remove(r.file.Name())
+		_ = os.Remove(r.file.Name())
 	}
 }
 

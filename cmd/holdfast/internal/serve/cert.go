@@ -79,7 +79,7 @@ func (c *certificate) write(name string) error {
 		err = e
 	}
 	if err != nil {
-		os.Remove(name)
+		_ = os.Remove(name)
 	}
 	return err
 }
