@@ -22,6 +22,8 @@ const (
 // ctx.
 type interruptible interface {
 	ahead
+	// Interruptible says whether it can after all.
+	Interruptible() bool
 	// Interrupt ends the Read or Await under way and each that comes, until
 	// Resume. Read then returns what it has of a message, and an error of which
 	// Interrupted is true.
@@ -75,7 +77,9 @@ func (a *Attachment) NewReader(l transport.Link, stop <-chan struct{}) *Reader {
 
 func newSharedReader(l transport.Link, in *inbox.Queue, stop <-chan struct{}) *Reader {
 	r := &Reader{reader: *newReader(l, in), stop: stop, kicked: make(chan struct{}, 1)}
-	r.shared, _ = l.(interruptible)
+	if shared, ok := l.(interruptible); ok && shared.Interruptible() {
+		r.shared = shared
+	}
 	return r
 }
 

@@ -63,8 +63,9 @@ func (f *feed) putPart(s string, last bool) {
 	f.change(func() { f.parts = append(f.parts, part{[]byte(s), last}) })
 }
 
-func (f *feed) fail(err error) { f.change(func() { f.end = err }) }
-func (f *feed) Interrupt()     { f.change(func() { f.broken = true }) }
+func (f *feed) Interruptible() bool { return true }
+func (f *feed) fail(err error)      { f.change(func() { f.end = err }) }
+func (f *feed) Interrupt()          { f.change(func() { f.broken = true }) }
 
 func (f *feed) Resume() {
 	f.mu.Lock()

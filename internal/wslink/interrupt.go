@@ -14,6 +14,12 @@ var errInterrupted = errors.New("the read was interrupted")
 // longAgo is a deadline that is over.
 var longAgo = time.Unix(1, 0)
 
+// Interruptible says whether the link has Interrupt: not where the frames are coder's,
+// nor over a connection that refuses deadlines.
+func (l *link) Interruptible() bool {
+	return l.ws == nil && l.stream.conn.SetReadDeadline(time.Time{}) == nil
+}
+
 // Interrupt ends the Read or Await under way and each that comes, until Resume. The
 // link lives: Read returns dst with what it has of a message, and Interrupted is
 // true of the error. The next Read is to be given that in place of dst.
