@@ -102,7 +102,7 @@ func squidPage(t *testing.T, changes ...change) *box {
 	})
 }
 
-// idle requires that a middlebox that waits for 2 s leaves a link with pings alone,
+// idle requires that a middlebox that waits for a few seconds leaves a link with pings alone,
 // and ends one without.
 func idle(t *testing.T, endpoint string, l *ledger, change func(*holdfast.Options)) {
 	t.Helper()

@@ -50,6 +50,6 @@ func TestDocsSquidIdle(t *testing.T) {
 	var l ledger
 	pair := newCertificate(t)
 	u := startUpstream(t, &l, pair.server)
-	proxy := squidFor(t, u, change{"read_timeout 15 minutes", "read_timeout 2 seconds"})
+	proxy := squidFor(t, u, change{"read_timeout 15 minutes", "read_timeout 5 seconds"})
 	idle(t, "wss://"+u.addr+"/stream", &l, func(o *holdfast.Options) { o.Proxy, o.TLSConfig = through(proxy), pair.client })
 }
